@@ -1,0 +1,42 @@
+# Copyright 2026 The sg_depth_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Files written whole or not at all, and their checksums."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``path`` that replaces it once the block has succeeded.
+
+    Parent folders are made. What the block leaves may be a file or a folder; a folder replaces
+    nothing that exists. On an error the temporary is removed and ``path`` stays as it was.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # The suffix stays last: writers such as cv2.imwrite choose the format by it.
+    temporary = path.with_name(f'.{path.stem}.{os.getpid()}.tmp{path.suffix}')
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        if temporary.is_dir():
+            shutil.rmtree(temporary)
+        else:
+            temporary.unlink(missing_ok=True)
+
+
+def sha256(path: str | Path) -> str:
+    """Give the SHA-256 of a file as hexadecimal digits."""
+    digest = hashlib.sha256()
+    with Path(path).open('rb') as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
