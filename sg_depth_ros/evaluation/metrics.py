@@ -228,8 +228,9 @@ def depth_edges(
     """Mark the true pixels (H, W) at a jump in depth.
 
     There the nearest and the farthest truth of the same row within ``radius`` pixels differ by
-    more than the factor ``ratio``. Rows alone, so that the road, whose depth grows fast from row to row, is no edge; pixels
-    without truth are skipped, so that sparse LiDAR has edges too. Sky (+inf) counts as far.
+    more than the factor ``ratio``. Rows alone, so that the road, whose depth grows fast from
+    row to row, is no edge; pixels without truth are skipped, so that sparse LiDAR has edges
+    too. Sky (+inf) counts as far.
     """
     true_hw = truth_hw > 0
     kernel = np.ones((1, 2 * radius + 1), np.uint8)
