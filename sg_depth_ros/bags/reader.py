@@ -1,0 +1,286 @@
+# Copyright 2026 The sg_depth_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Read rosbag2 recordings (mcap or sqlite3): images, camera, static transforms, any message."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sg_depth_ros.bags.messages import stamp_to_ns, typestore
+from sg_depth_ros.bags.transforms import StaticTransforms, rotation_from_quaternion
+from sg_depth_ros.camera import PinholeCamera
+from sg_depth_ros.image_decoding import decode_compressed, decode_image
+
+if TYPE_CHECKING:
+    from rosbags.interfaces import TopicInfo
+
+IMAGE = 'sensor_msgs/msg/Image'
+COMPRESSED_IMAGE = 'sensor_msgs/msg/CompressedImage'
+CAMERA_INFO = 'sensor_msgs/msg/CameraInfo'
+TRANSFORMS = 'tf2_msgs/msg/TFMessage'
+
+logger = logging.getLogger(__name__)
+
+
+class BagError(ValueError):
+    """A bag that is not there, cannot be read, or lacks what was asked for."""
+
+
+@dataclass(frozen=True)
+class StampedImage:
+    """A decoded image: header stamp in nanoseconds, frame, (H, W, 3) uint8 RGB."""
+
+    stamp_ns: int
+    frame_id: str
+    rgb: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class BagMessage:
+    """One message; ``stamp_ns`` is its header's (else the recording time), ``raw`` its CDR."""
+
+    topic: str
+    msgtype: str
+    stamp_ns: int
+    recorded_ns: int
+    message: Any
+    raw: bytes
+
+
+class BagReader:
+    """A recording, opened as a context manager.
+
+    ``skipped`` names every message so far that was broken and left out.
+
+    :param path: a bag folder, or a single .mcap or .db3 file.
+    :raises BagError: when there is no rosbag2 recording at ``path``.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = _find_bag(Path(path))
+        self.skipped: list[str] = []
+
+    def __enter__(self) -> BagReader:
+        """Open the files; raises BagError when they cannot be read."""
+        from rosbags.rosbag2 import Reader, ReaderError
+
+        try:
+            self._reader = Reader(self.path)
+            self._reader.open()
+        except (ReaderError, OSError) as error:
+            raise BagError(
+                f'{self.path} cannot be read ({error}); if its recording was cut off, repair it '
+                'with "mcap recover" or "ros2 bag reindex"'
+            ) from error
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the files."""
+        self._reader.close()
+
+    @property
+    def topics(self) -> dict[str, TopicInfo]:
+        """The topics by name, with ``msgtype`` and ``msgcount``."""
+        return self._reader.topics
+
+    @property
+    def duration(self) -> float:
+        """Seconds from the first message to the last."""
+        return max(0, self._reader.duration - 1) / 1e9 if self._reader.message_count else 0.0
+
+    def topics_of(self, *msgtypes: str) -> list[str]:
+        """Give the topics that hold messages of one of the types, sorted."""
+        return [
+            name
+            for name, info in sorted(self.topics.items())
+            if info.msgtype in msgtypes and info.msgcount > 0
+        ]
+
+    def image_topics(self) -> list[str]:
+        """Give the topics with images, raw or compressed."""
+        return [
+            topic
+            for topic in self.topics_of(IMAGE, COMPRESSED_IMAGE)
+            if not topic.endswith('/compressedDepth')
+        ]
+
+    def choose_image_topic(self, topic: str | None = None) -> str:
+        """Give ``topic`` if it holds images, or the only camera when ``topic`` is None.
+
+        :raises BagError: when it is not there, or several could be meant; the error lists them.
+        """
+        topics = self.image_topics()
+        listed = ', '.join(topics) or 'none'
+        if topic is not None:
+            if topic in topics:
+                return topic
+            raise BagError(f'{self.path} has no images on {topic!r}; its image topics: {listed}')
+        if not topics:
+            raise BagError(f'{self.path} holds no images; its topics: {self._listed_topics()}')
+        # The same camera both raw and compressed is no question worth asking.
+        cameras = {name.removesuffix('/compressed') for name in topics}
+        if len(cameras) > 1:
+            raise BagError(
+                f'{self.path} has several image topics, say which one is meant: {listed}'
+            )
+        return topics[0]
+
+    def messages(self, topics: Iterable[str]) -> Iterator[BagMessage]:
+        """Yield the messages of some topics in the order of recording.
+
+        A message that cannot be deserialised is skipped, logged, and named in ``skipped``.
+
+        :raises BagError: when a topic is not in the bag.
+        """
+        from rosbags.serde import SerdeError
+
+        wanted = set(topics)
+        if missing := sorted(wanted - self.topics.keys()):
+            raise BagError(
+                f'{self.path} has no topic {", ".join(missing)}; its topics: '
+                f'{self._listed_topics()}'
+            )
+        connections = [c for c in self._reader.connections if c.topic in wanted]
+        if not connections:  # rosbags takes an empty choice for all topics
+            return
+        for connection, recorded_ns, raw in self._reader.messages(connections):
+            try:
+                message = typestore().deserialize_cdr(raw, connection.msgtype)
+            except KeyError:
+                raise BagError(
+                    f'{connection.topic} holds {connection.msgtype}, which is not a standard type'
+                ) from None
+            except (SerdeError, ValueError, IndexError, UnicodeDecodeError) as error:
+                self._skip(connection.topic, recorded_ns, error)
+                continue
+            header = getattr(message, 'header', None)
+            stamp_ns = recorded_ns if header is None else stamp_to_ns(header.stamp)
+            yield BagMessage(
+                connection.topic, connection.msgtype, stamp_ns, recorded_ns, message, bytes(raw)
+            )
+
+    def images(self, topic: str | None = None) -> Iterator[StampedImage]:
+        """Yield the images of a topic, decoded; broken ones are skipped and named in ``skipped``.
+
+        :raises BagError: see :meth:`choose_image_topic`.
+        """
+        for item in self.messages([self.choose_image_topic(topic)]):
+            try:
+                rgb = self.decode(item)
+            except BagError:
+                continue
+            yield StampedImage(item.stamp_ns, item.message.header.frame_id, rgb)
+
+    def decode(self, item: BagMessage) -> NDArray[np.uint8]:
+        """Decode an image message to (H, W, 3) uint8 RGB.
+
+        :raises BagError: when it is broken; it is then named in ``skipped`` too.
+        """
+        message = item.message
+        try:
+            if item.msgtype == COMPRESSED_IMAGE:
+                return decode_compressed(message.data, message.format)
+            return decode_image(
+                message.encoding,
+                message.height,
+                message.width,
+                message.step,
+                message.data,
+                bool(message.is_bigendian),
+            )
+        except ValueError as error:
+            raise BagError(self._skip(item.topic, item.stamp_ns, error)) from error
+
+    def camera_info_topic(self, image_topic: str | None = None) -> str | None:
+        """Give the ``camera_info`` beside an image topic, or the only one in the bag, or None."""
+        topics = self.topics_of(CAMERA_INFO)
+        base = self.choose_image_topic(image_topic).removesuffix('/compressed')
+        sibling = f'{base.rpartition("/")[0]}/camera_info'
+        if sibling in topics:
+            return sibling
+        return topics[0] if len(topics) == 1 else None
+
+    def camera_info(self, topic: str | None = None) -> PinholeCamera | None:
+        """Give the camera of the first valid ``CameraInfo``, or None if none is valid.
+
+        P is taken where it is set, K otherwise: images are taken to be rectified.
+
+        :param topic: a CameraInfo topic, or an image topic whose ``camera_info`` is meant.
+        :raises BagError: when ``topic`` is not in the bag.
+        """
+        if topic is None or topic not in self.topics_of(CAMERA_INFO):
+            topic = self.camera_info_topic(topic)
+        if topic is None:
+            return None
+        for item in self.messages([topic]):
+            info = item.message
+            matrix = np.reshape(info.p, (3, 4))[:, :3] if info.p[0] > 0 else info.k
+            with suppress(ValueError):  # an uncalibrated driver sends zeros
+                return PinholeCamera.from_matrix(matrix, info.width, info.height)
+        return None
+
+    def static_transforms(self) -> StaticTransforms:
+        """Give the frames of all ``/tf_static`` topics; a malformed transform is skipped."""
+        transforms = StaticTransforms()
+        topics = [name for name in self.topics_of(TRANSFORMS) if name.endswith('tf_static')]
+        for item in self.messages(topics):
+            for stamped in item.message.transforms:
+                shift, turn = stamped.transform.translation, stamped.transform.rotation
+                parent_from_child = np.eye(4)
+                try:
+                    parent_from_child[:3, :3] = rotation_from_quaternion(
+                        (turn.x, turn.y, turn.z, turn.w)
+                    )
+                except ValueError as error:
+                    self._skip(item.topic, item.recorded_ns, error)
+                    continue
+                parent_from_child[:3, 3] = shift.x, shift.y, shift.z
+                transforms.add(stamped.header.frame_id, stamped.child_frame_id, parent_from_child)
+        return transforms
+
+    def _listed_topics(self) -> str:
+        return ', '.join(sorted(self.topics)) or 'none'
+
+    def _skip(self, topic: str, stamp_ns: int, error: Exception) -> str:
+        text = f'{topic} at {stamp_ns / 1e9:.3f} s: {error}'
+        self.skipped.append(text)
+        logger.warning('skipped a broken message, %s', text)
+        return text
+
+
+def _find_bag(path: Path) -> Path:
+    """Give what ``rosbags`` can open at ``path``; raises BagError with what to do otherwise."""
+    if not path.exists():
+        raise BagError(f'{path} does not exist; give a rosbag2 folder or an .mcap or .db3 file')
+    if path.suffix == '.bag' and path.is_file():
+        raise BagError(
+            f'{path} is a ROS 1 bag; convert it with '
+            f'"rosbags-convert --src {path} --dst {path.with_suffix("")}"'
+        )
+    if path.is_file():
+        if path.suffix not in ('.mcap', '.db3'):
+            raise BagError(f'{path} is no bag; give a rosbag2 folder or an .mcap or .db3 file')
+        return path
+    if (path / 'metadata.yaml').exists():
+        return path
+    files = sorted([*path.glob('*.mcap'), *path.glob('*.db3')])
+    if len(files) == 1:
+        return files[0]
+    if files:
+        raise BagError(f'{path} has no metadata.yaml; write it with "ros2 bag reindex {path}"')
+    hint = '; ROS 1 bags are converted with rosbags-convert' if any(path.glob('*.bag')) else ''
+    raise BagError(f'{path} holds no rosbag2 recording (.mcap or .db3){hint}')
