@@ -11,13 +11,13 @@ bits that does not shift them up (10 or 12 bits in a 16-bit word) therefore come
 from __future__ import annotations
 
 from array import array
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, TypeAlias, cast
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Bytes = bytes | bytearray | memoryview | array[int] | NDArray[np.uint8]
+Bytes: TypeAlias = 'bytes | bytearray | memoryview | array[int] | NDArray[np.uint8]'
 """What can hold the data of a message; rclpy gives ``array``."""
 
 
