@@ -1,0 +1,123 @@
+# Copyright 2026 The sg_depth_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Clouds against the formula of a pinhole camera, point by point."""
+
+import struct
+
+import numpy as np
+import pytest
+
+from sg_depth_ros.camera import PinholeCamera
+from sg_depth_ros.point_cloud import POINT, PointCloudBuilder
+
+CAMERA = PinholeCamera(7, 5, 20.0, 25.0, 3.2, 1.9)
+
+
+@pytest.fixture
+def images():
+    random = np.random.default_rng(1)
+    depth = random.uniform(1, 40, (5, 7)).astype(np.float32)
+    depth[0, :4] = np.nan, np.inf, -np.inf, 0
+    depth[2, 2] = -3
+    rgb = random.integers(0, 256, (5, 7, 3), dtype=np.uint8)
+    return depth, rgb, random.integers(0, 19, (5, 7), dtype=np.uint8)
+
+
+def reference(images, stride=1, near=0.0, far=1e9):
+    """Give the bytes of each point, None where there is none, by pixel."""
+    depth, rgb, labels = images
+    points = {}
+    for v in range(0, 5, stride):
+        for u in range(0, 7, stride):
+            z = float(depth[v, u])
+            inside = 0 < z < 1e9 and near <= z <= far
+            xyz = [(u - 3.2) / 20.0 * z, (v - 1.9) / 25.0 * z, z]
+            r, g, b = rgb[v, u]
+            points[v, u] = (xyz, (b, g, r, 0), labels[v, u]) if inside else None
+    return points
+
+
+def check(point, expected):
+    x, y, z, b, g, r, zero, label = struct.unpack('<3f4BI', point.tobytes())
+    xyz, color, expected_label = expected
+    np.testing.assert_allclose((x, y, z), xyz, rtol=1e-6, atol=1e-6)
+    assert (b, g, r, zero) == color
+    assert label == expected_label
+
+
+@pytest.mark.parametrize(
+    ('stride', 'near', 'far'), [(1, 0.0, 1e9), (2, 0.0, 1e9), (3, 5.0, 30.0), (1, 10.0, 20.0)]
+)
+def test_organized(images, stride, near, far):
+    builder = PointCloudBuilder(CAMERA, True, stride, near, far)
+    points = builder.build(*images)
+    expected = reference(images, stride, near, far)
+    assert points.shape == (-(-5 // stride), -(-7 // stride))
+    for (v, u), value in expected.items():
+        point = points[v // stride, u // stride]
+        if value is None:
+            assert all(np.isnan(point[axis]) for axis in 'xyz')
+        else:
+            check(point, value)
+
+
+@pytest.mark.parametrize(('stride', 'near', 'far'), [(1, 0.0, 1e9), (2, 5.0, 30.0)])
+def test_unorganized_has_the_same_points_in_order(images, stride, near, far):
+    points = PointCloudBuilder(CAMERA, False, stride, near, far).build(*images)
+    expected = [p for p in reference(images, stride, near, far).values() if p is not None]
+    assert points.shape == (len(expected),)
+    for point, value in zip(points, expected, strict=True):
+        check(point, value)
+
+
+def test_layout_is_that_of_the_message():
+    assert POINT.itemsize == 20
+    assert [POINT.fields[n][1] for n in ('x', 'y', 'z', 'rgb', 'label')] == [0, 4, 8, 12, 16]
+
+
+def test_default_limits_exclude_infinity(images):
+    points = PointCloudBuilder(CAMERA, organized=False).build(*images)
+    assert np.isfinite(points['z']).all()
+    assert len(points) == 35 - 5
+
+
+def test_points_agree_with_the_camera(images):
+    points = PointCloudBuilder(CAMERA).build(*images)
+    xyz = np.stack([points[axis] for axis in 'xyz'], -1)
+    valid = np.isfinite(xyz[..., 2])
+    np.testing.assert_allclose(xyz[valid], CAMERA.back_project(images[0])[valid], rtol=1e-6)
+
+
+def test_nothing_of_the_last_image_stays(images):
+    depth, rgb, labels = images
+    builder = PointCloudBuilder(CAMERA)
+    builder.build(depth, rgb, labels)
+    points = builder.build(np.full_like(depth, 2), np.full_like(rgb, 9), np.full_like(labels, 4))
+    fresh = PointCloudBuilder(CAMERA).build(
+        np.full_like(depth, 2), np.full_like(rgb, 9), np.full_like(labels, 4)
+    )
+    assert points.tobytes() == fresh.tobytes()
+    assert np.isfinite(points['z']).all()
+
+
+def test_memory_is_reused_when_organized_and_fresh_otherwise(images):
+    organized, loose = PointCloudBuilder(CAMERA), PointCloudBuilder(CAMERA, organized=False)
+    assert np.shares_memory(organized.build(*images), organized.build(*images))
+    assert not np.shares_memory(loose.build(*images), loose.build(*images))
+
+
+@pytest.mark.parametrize('which', [0, 1, 2])
+def test_images_of_another_size_are_refused(images, which):
+    images = list(images)
+    images[which] = images[which][:-1]
+    with pytest.raises(ValueError, match='7x4, but the camera 7x5'):
+        PointCloudBuilder(CAMERA).build(*images)
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [({'stride': 0}, 'at least 1, found 0'), ({'min_range': 5, 'max_range': 5}, 'greater')],
+)
+def test_bad_options_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        PointCloudBuilder(CAMERA, **options)
