@@ -1,3 +1,100 @@
 # Copyright 2026 The sg_depth_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Inference engines: one small module per run-time behind one protocol."""
+"""Run-times behind one protocol, and the choice among them.
+
+Each run-time is one small module that is imported only when it is asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from time import perf_counter
+from typing import NamedTuple, cast
+
+from sg_depth_ros.bundle import Bundle, BundleError
+from sg_depth_ros.engines.protocol import (
+    Engine,
+    EngineFactory,
+    RawPrediction,
+    StageSeconds,
+    available_cores,
+)
+
+__all__ = ['AUTO', 'ENGINES', 'Engine', 'EngineError', 'RawPrediction', 'StageSeconds']
+__all__ += ['available_cores', 'create_engine']
+
+AUTO = 'auto'
+
+_log = logging.getLogger(__name__)
+
+
+class EngineError(RuntimeError):
+    """No engine could be made; the message says why and what to install."""
+
+
+class Registered(NamedTuple):
+    """Where a run-time's engine is found and how a user gets the run-time."""
+
+    module: str
+    factory: str
+    install: str
+
+
+ENGINES = {
+    'openvino': Registered('openvino', 'OpenVinoEngine', 'pip install openvino'),
+    'onnxruntime': Registered('onnxruntime', 'OnnxRuntimeEngine', 'pip install onnxruntime'),
+}
+"""By kind, in the order in which ``auto`` tries them: the fastest first."""
+
+
+def create_engine(bundle: Bundle, kind: str = AUTO, threads: int | None = None) -> Engine:
+    """Make a bundle's networks ready to run.
+
+    :param kind: a key of ENGINES, or ``auto`` for the first of them that is installed and works
+    :param threads: CPU threads to use at most; by default all cores this process may run on
+    :raises EngineError: if the run-time (with ``auto``: none of them) is installed and works
+    :raises BundleError: if the bundle's graphs do not fit its manifest
+    :raises ValueError: if ``kind`` or ``threads`` is no possible choice
+    """
+    if kind != AUTO and kind not in ENGINES:
+        raise ValueError(f'no engine {kind!r}; choose one of {", ".join([AUTO, *ENGINES])}')
+    threads = available_cores() if threads is None else threads
+    if threads < 1:
+        raise ValueError(f'an engine needs at least one thread, found {threads}; give 1 or more')
+    failures = []
+    for name in ENGINES if kind == AUTO else (kind,):
+        try:
+            engine = _create(name, bundle, threads)
+        except BundleError:
+            raise
+        except Exception as error:  # run-times raise whatever they like
+            failures.append(f'{name}: {_reason(name, error)}')
+            if kind == AUTO:
+                _log.info('engine %s skipped: %s', name, _reason(name, error))
+        else:
+            return engine
+    raise EngineError(f'no engine for {bundle.path}: {"; ".join(failures)}')
+
+
+def _create(name: str, bundle: Bundle, threads: int) -> Engine:
+    entry = ENGINES[name]
+    start = perf_counter()
+    module = importlib.import_module(f'{__name__}.{entry.module}')
+    factory = cast(EngineFactory, getattr(module, entry.factory))
+    engine = factory(bundle, threads)
+    _log.info(
+        'engine %s %s on %s runs bundle %s; ready in %.2f s',
+        engine.name,
+        engine.version,
+        engine.device,
+        bundle.manifest.name,
+        perf_counter() - start,
+    )
+    return engine
+
+
+def _reason(name: str, error: Exception) -> str:
+    if isinstance(error, ModuleNotFoundError):
+        return f'{error.name} is not installed ({ENGINES[name].install})'
+    return f'{type(error).__name__}: {" ".join(str(error).split())}'

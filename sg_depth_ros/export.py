@@ -1,0 +1,243 @@
+# Copyright 2026 The sg_depth_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""From a checkpoint to a bundle: ONNX graphs that answer as torch does, or nothing.
+
+The graphs come from torch's exporter on ``torch.export``. It resolves the static shapes: 122 and
+378 nodes for the default networks, where the older TorchScript exporter leaves 754 and 1989,
+most of them shape arithmetic.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from sg_depth_ros.bundle import Bundle, load_bundle, write_bundle
+from sg_depth_ros.engines import create_engine
+from sg_depth_ros.engines.protocol import DEPTH_OUTPUT, FEATURES_PREFIX, IMAGE, LABELS
+from sg_depth_ros.files import atomic_path
+from sg_depth_ros.labels import CITYSCAPES
+from sg_depth_ros.networks.checkpoint import load_networks
+
+OPSET = 18
+MAX_DEPTH_ERROR = 1e-4
+"""Largest relative error of depth that an export may have against torch."""
+MIN_LABEL_AGREEMENT = 0.9999
+"""Share of pixels whose label must be torch's; ties may fall either way."""
+_SIZE_STEP = 32
+_REQUIRED_META = ('input_width', 'input_height', 'training_focal_length', 'scale', 'provenance')
+
+_log = logging.getLogger(__name__)
+
+
+class ExportError(RuntimeError):
+    """A network cannot be exported, or its graph does not answer as torch does."""
+
+
+class SegmentationGraph(nn.Module):
+    """The segmentation network as a bundle holds it.
+
+    :param strides: those of the features that the depth network takes
+    """
+
+    def __init__(self, network: nn.Module, strides: Sequence[int]) -> None:
+        super().__init__()
+        self.network = network
+        self.strides = tuple(strides)
+
+    def forward(self, image_bhw3: Tensor) -> tuple[Tensor, ...]:
+        """From uint8 RGB (B, H, W, 3) to uint8 labels (B, H, W) and features (B, D, H/s, W/s)."""
+        features, logits_bchw = self.network(_as_network_input(image_bhw3))
+        labels_bhw = logits_bchw.argmax(1).to(torch.uint8)
+        return labels_bhw, *(features[stride] for stride in self.strides)
+
+
+class DepthGraph(nn.Module):
+    """The depth network as a bundle holds it; only the finest scale is computed.
+
+    :param strides: those of the features, in the order in which they are given
+    """
+
+    def __init__(self, network: nn.Module, strides: Sequence[int]) -> None:
+        super().__init__()
+        self.network = network
+        self.strides = tuple(strides)
+
+    def forward(self, image_bhw3: Tensor, *features: Tensor) -> Tensor:
+        """From uint8 RGB (B, H, W, 3) and features to depth (B, H, W)."""
+        by_stride = dict(zip(self.strides, features, strict=True))
+        inverse_depths = self.network(_as_network_input(image_bhw3), by_stride or None)
+        depth_bhw: Tensor = inverse_depths[0][:, 0].reciprocal()
+        return depth_bhw
+
+
+def export_checkpoint(
+    checkpoint: str | Path,
+    out: str | Path,
+    *,
+    size: tuple[int, int] | None = None,
+    name: str | None = None,
+    description: str = 'Depth guided by semantics, from one camera.',
+    licence: str = 'Apache-2.0',
+    metrics: Sequence[Mapping[str, Any]] = (),
+) -> Bundle:
+    """Export a checkpoint's networks into a bundle folder and compare it with torch.
+
+    :param checkpoint: a file written by ``networks.checkpoint.save_networks``
+    :param out: the bundle's folder; must not exist
+    :param size: width and height of the network's input; by default that of the training
+    :param name: by default that of the folder
+    :param metrics: measured errors, see ``bundle.Metric``
+    :raises ExportError: if the checkpoint cannot be exported or the graphs answer differently;
+        nothing is left behind
+    :raises BundleError: if ``out`` holds something
+    """
+    segmentation, depth, meta = load_networks(checkpoint)
+    if depth is None:
+        raise ExportError(
+            f'{checkpoint} holds a segmentation network alone, a bundle needs depth as well; '
+            f'train a depth network with it'
+        )
+    missing = [key for key in _REQUIRED_META if key not in meta]
+    if missing:
+        raise ExportError(f'{checkpoint} does not record {", ".join(missing)}; train it again')
+    width, height = size or (meta['input_width'], meta['input_height'])
+    if min(width, height) < _SIZE_STEP or width % _SIZE_STEP or height % _SIZE_STEP:
+        raise ExportError(
+            f'an input of {width}x{height} does not fit the networks, expected multiples of '
+            f'{_SIZE_STEP}; choose such a size'
+        )
+    strides: tuple[int, ...] = depth.guidance_strides  # type: ignore[assignment]
+    seg_graph, depth_graph = SegmentationGraph(segmentation, strides), DepthGraph(depth, strides)
+    # Checked before the long work: write_bundle would refuse only after it.
+    labels = meta.get('labels') or [label._asdict() for label in CITYSCAPES]
+    image_bhw3 = torch.zeros(1, height, width, 3, dtype=torch.uint8)
+    # Not inference_mode: torch.export refuses its tensors and takes a much slower way.
+    with torch.no_grad():
+        classes = segmentation(_as_network_input(image_bhw3))[1].shape[1]
+        features = seg_graph(image_bhw3)[1:]
+    if classes != len(labels):
+        raise ExportError(
+            f'{checkpoint} has {classes} classes and {len(labels)} labels; record one label for '
+            f'each class in its meta values'
+        )
+    names = [f'{FEATURES_PREFIX}{stride}' for stride in strides]
+    graphs = [
+        _export_graph(seg_graph, (image_bhw3,), [IMAGE], [LABELS, *names]),
+        _export_graph(depth_graph, (image_bhw3, *features), [IMAGE, *names], [DEPTH_OUTPUT]),
+    ]
+    fields = {
+        'name': name or Path(out).resolve().name,
+        'description': description,
+        'licence': licence,
+        'input': {'width': width, 'height': height},
+        'normalisation': {
+            key: [
+                round(value, 6) for value in getattr(segmentation.encoder, key).flatten().tolist()
+            ]
+            for key in ('mean', 'std')
+        },
+        'labels': labels,
+        'depth': {
+            'min': depth.min_depth,
+            'max': depth.max_depth,
+            'scale': meta['scale'],
+            'training_focal_length': meta['training_focal_length'] * width / meta['input_width'],
+        },
+        'precision': 'fp32',
+        'provenance': {
+            **meta['provenance'],
+            'exported_with': f'torch {torch.__version__}, ONNX opset {OPSET}',
+        },
+        'metrics': list(metrics),
+    }
+    with atomic_path(out) as temporary:
+        write_bundle(temporary, fields, *graphs)
+        _compare(load_bundle(temporary), seg_graph, depth_graph)
+    return load_bundle(out)
+
+
+def _as_network_input(image_bhw3: Tensor) -> Tensor:
+    """Turn uint8 RGB (B, H, W, 3) into float32 (B, 3, H, W) in 0..1."""
+    return image_bhw3.permute(0, 3, 1, 2).float() / 255
+
+
+def _export_graph(
+    graph: nn.Module, arguments: tuple[Tensor, ...], inputs: list[str], outputs: list[str]
+) -> bytes:
+    program = torch.onnx.export(
+        graph.eval(),
+        arguments,
+        input_names=inputs,
+        output_names=outputs,
+        opset_version=OPSET,
+        dynamo=True,
+        verbose=False,
+    )
+    assert program is not None
+    model = program.model_proto
+    for node in model.graph.node:
+        if any(a.name == 'mode' and a.s == b'reflect' for a in node.attribute):
+            raise ExportError(
+                f'the node {node.name} pads by reflection, which not every run-time knows; use '
+                f'zero padding in the network'
+            )
+        # The exporter notes the source lines, and with them the paths, of this machine.
+        del node.metadata_props[:]
+        node.doc_string = ''
+    for record in (*model.graph.value_info, *model.graph.input, *model.graph.output):
+        del record.metadata_props[:]
+    for tensor in model.graph.initializer:
+        del tensor.metadata_props[:]
+    del model.graph.metadata_props[:], model.metadata_props[:]
+    onnx.checker.check_model(model)
+    data: bytes = model.SerializeToString()
+    return data
+
+
+def _compare(bundle: Bundle, seg_graph: nn.Module, depth_graph: nn.Module) -> None:
+    """Raise ExportError if ONNX Runtime and torch disagree on any of some test images."""
+    spec = bundle.manifest.input
+    engine = create_engine(bundle, 'onnxruntime')
+    try:
+        for kind, image_hw3 in _test_images(spec.width, spec.height):
+            image_bhw3 = torch.from_numpy(image_hw3)[None]
+            with torch.inference_mode():
+                labels, *features = seg_graph(image_bhw3)
+                depth = depth_graph(image_bhw3, *features)[0].numpy()
+            raw = engine.infer(image_hw3)
+            error = float(np.max(np.abs(raw.depth_hw - depth) / depth))
+            agreement = float(np.mean(raw.labels_hw == labels[0].numpy()))
+            _log.info(
+                'export, %s image: depth error %.1e, label agreement %.5f', kind, error, agreement
+            )
+            # Written so that a NaN fails as well.
+            if not (error < MAX_DEPTH_ERROR and agreement >= MIN_LABEL_AGREEMENT):
+                raise ExportError(
+                    f'on a {kind} image ONNX Runtime and torch differ by {error:.1e} of depth '
+                    f'and agree on {agreement:.3%} of labels, expected below '
+                    f'{MAX_DEPTH_ERROR:.0e} and at least {MIN_LABEL_AGREEMENT:.2%}; nothing was '
+                    f'written: look for an operator that the exporter translates wrongly'
+                )
+    finally:
+        engine.close()
+
+
+def _test_images(width: int, height: int) -> Iterator[tuple[str, NDArray[np.uint8]]]:
+    """Give images (H, W, 3) uint8 that reach different parts of a network's range."""
+    generator = np.random.default_rng(0)
+    yield 'noise', generator.integers(0, 256, (height, width, 3), np.uint8)
+    y, x = np.mgrid[:height, :width]
+    waves = [127.5 + 127.5 * np.sin(x / (7 + 9 * c) + y / (23 - 6 * c)) for c in range(3)]
+    yield 'smooth', np.stack(waves, -1).astype(np.uint8)
+    blocks = generator.integers(0, 256, (-(-height // 16), -(-width // 16), 3), np.uint8)
+    yield 'block', np.ascontiguousarray(blocks.repeat(16, 0).repeat(16, 1)[:height, :width])
+    yield 'black', np.zeros((height, width, 3), np.uint8)
