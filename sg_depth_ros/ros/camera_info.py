@@ -1,0 +1,84 @@
+# Copyright 2026 The sg_depth_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""CameraInfo messages to pinhole cameras and back."""
+
+from __future__ import annotations
+
+from sensor_msgs.msg import CameraInfo
+from std_msgs.msg import Header
+
+from sg_depth_ros.camera import PinholeCamera
+
+
+class CameraInfoError(ValueError):
+    """A camera_info that does not describe an image; the message says why and what to do."""
+
+
+def is_rectified_topic(topic: str) -> bool:
+    """Tell from a resolved image topic whether image_proc's conventions call it rectified.
+
+    ``/camera/image_rect``, ``/camera/image_rect_color/compressed`` are; ``/camera/image_raw``,
+    ``/camera/image`` are not.
+    """
+    return any('rect' in name for name in topic.split('/')[-2:])
+
+
+def is_distorted(info: CameraInfo) -> bool:
+    """Tell whether the lens distorts, so that only a rectified image is a pinhole image."""
+    return any(info.d)
+
+
+def camera_from_info(
+    info: CameraInfo, width: int, height: int, frame_id: str, rectified: bool
+) -> PinholeCamera:
+    """Give the camera of an image of width x height in the frame ``frame_id``.
+
+    Rectified images have the intrinsics P, where that is filled, all others K. The region of
+    interest and the binning that the message names are applied.
+
+    :raises CameraInfoError: when the message is not calibrated, or is not that of the image.
+    """
+    own_frame = info.header.frame_id
+    if own_frame and frame_id and own_frame.lstrip('/') != frame_id.lstrip('/'):
+        raise CameraInfoError(
+            f"camera_info has the frame '{own_frame}', the image '{frame_id}'; "
+            'remap camera_info to the topic of the same camera'
+        )
+    matrix = info.p.reshape(3, 4)[:, :3] if rectified and info.p[0] > 0 else info.k.reshape(3, 3)
+    if not matrix.any():
+        raise CameraInfoError(
+            'camera_info is not calibrated (its K is all zero); calibrate the camera, for '
+            'example with camera_calibration, and load the result in its driver'
+        )
+    roi = info.roi
+    x, y = roi.x_offset, roi.y_offset
+    region = roi.width or info.width, roi.height or info.height
+    binning = max(info.binning_x, 1), max(info.binning_y, 1)
+    expected = region[0] // binning[0], region[1] // binning[1]
+    if expected != (width, height):
+        raise CameraInfoError(
+            f'camera_info is for images of {expected[0]}x{expected[1]}, the image is '
+            f'{width}x{height}; publish the camera_info of this image, for example with '
+            "image_proc's resize node, or fill its binning and roi"
+        )
+    try:
+        full = PinholeCamera.from_matrix(matrix, info.width, info.height)
+    except ValueError as error:
+        raise CameraInfoError(f'camera_info is not that of a camera: {error}') from error
+    return full.cropped(x, y, *region).resized(width, height)
+
+
+def camera_info_message(camera: PinholeCamera, header: Header) -> CameraInfo:
+    """Give the CameraInfo of a rectified image of ``camera``: no distortion, R identity."""
+    k = camera.matrix
+    projection = [*k[0], 0.0, *k[1], 0.0, *k[2], 0.0]
+    return CameraInfo(
+        header=header,
+        width=camera.width,
+        height=camera.height,
+        distortion_model='plumb_bob',
+        d=[0.0] * 5,
+        k=k.ravel().tolist(),
+        r=[1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0],
+        p=[float(value) for value in projection],
+    )

@@ -1,0 +1,303 @@
+# Copyright 2026 The sg_depth_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The lifecycle node: subscriptions, states and diagnostics."""
+
+from __future__ import annotations
+
+import functools
+import operator
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.clock import Clock, ClockType
+from rclpy.exceptions import ParameterException
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.subscription import Subscription
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from sg_depth_ros.bundle import Bundle, load_bundle
+from sg_depth_ros.engines import create_engine
+from sg_depth_ros.estimator import Estimator
+from sg_depth_ros.ros.diagnostics import Health, diagnostic_status
+from sg_depth_ros.ros.logging_bridge import log_to_ros
+from sg_depth_ros.ros.outputs import Outputs
+from sg_depth_ros.ros.parameters import declare_parameters, read_parameters
+from sg_depth_ros.ros.pipeline import Frame, Pipeline
+from sg_depth_ros.ros.statistics import FrameStatistics
+from sg_depth_ros.ros.worker import InferenceWorker
+
+NODE_NAME = 'sg_depth'
+STOP_TIMEOUT = 5.0
+"""Seconds to wait for the frame in work at the end."""
+
+EstimatorFactory = Callable[[Bundle, str, int | None], Estimator]
+
+
+def create_estimator(bundle: Bundle, engine: str, threads: int | None) -> Estimator:
+    """Put a bundle into an engine."""
+    return Estimator(bundle, create_engine(bundle, engine, threads))
+
+
+class DepthNode(LifecycleNode):
+    """Camera images in; depth, labels and points out.
+
+    Configuring reads the bundle and creates the publishers; the networks are loaded in the
+    worker's thread from then on, so that services answer meanwhile. Activating subscribes to the
+    image, while somebody listens to an output.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[str], Bundle] = load_bundle,
+        create: EstimatorFactory = create_estimator,
+        **options: Any,
+    ) -> None:
+        """Declare the parameters and begin with diagnostics.
+
+        :param load: reads a bundle by folder or name.
+        :param create: makes the estimator, given the bundle, the engine's kind and the threads.
+        :param options: those of ``rclpy.node.Node``.
+        :raises rclpy.exceptions.ParameterException: when a given parameter is bad.
+        """
+        super().__init__(NODE_NAME, **options)
+        self._load_bundle, self._create_estimator = load, create
+        self._statistics = FrameStatistics(time.monotonic())
+        self._active = False
+        self._failure = ''
+        self._identity: dict[str, str] = {}
+        self._image: Subscription | None = None
+        self._camera_info: Subscription | None = None
+        self._outputs: Outputs | None = None
+        self._pipeline: Pipeline | None = None
+        self._worker: InferenceWorker[Estimator, Frame] | None = None
+        self._held: Frame | None = None
+        self._first_image: float | None = None
+        declare_parameters(self)
+        compressed = read_parameters(self).image_transport == 'compressed'
+        self._image_type = CompressedImage if compressed else Image
+        # As image_transport does it, so that a remapping of image holds for both transports.
+        self._image_topic = self.resolve_topic_name('image') + (
+            '/compressed' if compressed else ''
+        )
+        self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
+        # With simulated time a paused simulation would silence the diagnostics.
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_timer(1.0, self._on_second, clock=steady)
+
+    def autostart(self) -> None:
+        """Configure and activate if the parameter of that name says so."""
+        if not read_parameters(self).autostart:
+            return
+        if self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
+            self.trigger_activate()
+
+    def destroy_node(self) -> None:
+        """Join the worker, then destroy the node."""
+        self._tear_down()
+        super().destroy_node()
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Read the bundle, create the publishers and begin to load the networks."""
+        parameters = read_parameters(self)
+        try:
+            bundle = self._load_bundle(parameters.bundle)
+            self._set_up(bundle)
+        except Exception as error:  # rclpy would swallow it without a word
+            self._failure = f'cannot be configured: {error}'
+            self.get_logger().error(self._failure)
+            self._tear_down()
+            return TransitionCallbackReturn.FAILURE
+        return super().on_configure(state)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Enable the publishers and subscribe as soon as somebody listens."""
+        result = super().on_activate(state)
+        self._statistics.reset(time.monotonic())
+        self._active = True
+        self._follow_demand()
+        return result
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Leave the image topic and disable the publishers."""
+        self._active = False
+        self._follow_demand()
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Free the networks and take the publishers down."""
+        self._tear_down()
+        return super().on_cleanup(state)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Free everything from whatever state."""
+        self._tear_down()
+        return super().on_shutdown(state)
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Go back to unconfigured after a transition that raised."""
+        self._tear_down()
+        return super().on_error(state)
+
+    def _set_up(self, bundle: Bundle) -> None:
+        self._failure = ''
+        self._identity = {'bundle': f'{bundle.manifest.name} ({bundle.digest[:12]})'}
+        self._identity['scale'] = bundle.manifest.depth.scale
+        self._outputs = Outputs(self, bundle.labels, self._follow_demand)
+        self._pipeline = Pipeline(self, self._image_topic, self._outputs, self._statistics)
+        self._camera_info = self.create_subscription(
+            CameraInfo,
+            'camera_info',
+            self._on_camera_info,
+            _sensor_qos('best_effort'),
+            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+        )
+        parameters = read_parameters(self)
+        self.get_logger().info(
+            f'loading bundle {bundle.manifest.name} from {bundle.path}; an engine that is built '
+            'for the first time may take minutes'
+        )
+        self._worker = InferenceWorker(
+            functools.partial(
+                self._create_estimator, bundle, parameters.engine, parameters.threads or None
+            ),
+            self._pipeline.process,
+            functools.partial(self._on_loaded, time.monotonic()),
+            operator.methodcaller('close'),
+        )
+
+    def _tear_down(self) -> None:
+        self._active = False
+        self._follow_demand()
+        worker, outputs, camera_info = self._worker, self._outputs, self._camera_info
+        self._worker = self._outputs = self._camera_info = self._pipeline = None
+        if worker and not worker.stop(STOP_TIMEOUT):
+            self.get_logger().warning('the engine is still being built; left to itself')
+        if camera_info:
+            self.destroy_subscription(camera_info)
+        if outputs:
+            outputs.destroy()
+
+    def _on_loaded(self, start: float, result: Estimator | Exception) -> None:
+        """Take note, in the worker's thread, of how loading went."""
+        self._statistics.expect(time.monotonic())
+        if isinstance(result, Exception):
+            self._failure = f'the networks cannot be loaded: {result}'
+            self.get_logger().error(self._failure)
+            return
+        self._identity |= {'engine': result.engine.name, 'device': result.engine.device}
+        self.get_logger().info(
+            f'ready after {time.monotonic() - start:.1f} s: {result.engine.name} on '
+            f'{result.engine.device}; images from {self._image_topic}'
+        )
+
+    def _follow_demand(self) -> None:
+        """Subscribe to the image while active and listened to, leave it otherwise."""
+        wanted = self._active and self._outputs is not None and bool(self._outputs.wanted())
+        if wanted and self._image is None:
+            self._first_image = None
+            self._statistics.expect(time.monotonic())
+            self._image = self.create_subscription(
+                self._image_type,
+                self._image_topic,
+                self._on_image,
+                _sensor_qos(read_parameters(self).image_reliability),
+                qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+            )
+        elif not wanted and self._image is not None:
+            self.destroy_subscription(self._image)
+            self._image = self._held = None
+            if self._worker:
+                self._worker.clear()
+
+    def _on_image(self, message: Image | CompressedImage) -> None:
+        now = time.monotonic()
+        self._statistics.count('received', now)
+        if self._worker is None or self._pipeline is None or self._worker.state != 'ready':
+            self._statistics.count('dropped_loading', now)
+            return
+        frame = Frame(message, now)
+        self._first_image = now if self._first_image is None else self._first_image
+        timeout = read_parameters(self).camera_info_timeout
+        if self._pipeline.info is None and now - self._first_image < timeout:
+            # Depth that goes out before the focal length is known would have another scale.
+            if self._held:
+                self._statistics.count('dropped_busy', now)
+            self._held = frame
+            return
+        self._submit(frame)
+
+    def _on_camera_info(self, message: CameraInfo) -> None:
+        if self._pipeline is None:
+            return
+        self._pipeline.info = message
+        if self._held:
+            self._submit(self._held)
+            self._held = None
+
+    def _submit(self, frame: Frame) -> None:
+        if self._worker and self._worker.submit(frame):
+            self._statistics.count('dropped_busy', time.monotonic())
+
+    def _on_second(self) -> None:
+        """Publish diagnostics; look after demand where the middleware has no matched events."""
+        self._follow_demand()
+        worker, pipeline = self._worker, self._pipeline
+        health = Health(
+            active=self._active,
+            wanted=self._image is not None,
+            state=worker.state if worker else 'stopped',
+            failure=self._failure,
+            camera_problem=pipeline.camera_problem if pipeline else '',
+            image_topic=self._image_topic,
+            image_publishers=self.count_publishers(self._image_topic),
+            summary=self._statistics.summary(time.monotonic()),
+            parameters=read_parameters(self),
+            identity=dict(self._identity),
+        )
+        name = self.get_fully_qualified_name().lstrip('/')
+        message = DiagnosticArray(status=[diagnostic_status(f'{name}: depth', health)])
+        message.header.stamp = self.get_clock().now().to_msg()
+        self._diagnostics.publish(message)
+
+
+def _sensor_qos(reliability: str) -> QoSProfile:
+    """Ask for the newest sample only."""
+    return QoSProfile(
+        history=HistoryPolicy.KEEP_LAST,
+        depth=1,
+        reliability=ReliabilityPolicy[reliability.upper()],
+    )
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the node until it is told to end; give the exit status."""
+    rclpy.init(args=args)
+    try:
+        node = DepthNode()
+    except ParameterException as error:
+        rclpy.logging.get_logger(NODE_NAME).fatal(str(error))
+        rclpy.try_shutdown()
+        return 1
+    log_to_ros(node)
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    try:
+        node.autostart()
+        executor.spin()
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    finally:
+        node.destroy_node()
+        rclpy.try_shutdown()
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,178 @@
+# Copyright 2026 The sg_depth_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The node's parameters: one table that declares, checks, reads and documents them."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from rcl_interfaces.msg import (
+    FloatingPointRange,
+    IntegerRange,
+    ParameterDescriptor,
+    SetParametersResult,
+)
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+
+from sg_depth_ros.engines import AUTO, ENGINES
+from sg_depth_ros.estimator import DEFAULT_BUNDLE
+
+Value: TypeAlias = 'bool | int | float | str'
+
+
+def _option(
+    default: Value,
+    description: str,
+    *,
+    choices: tuple[str, ...] = (),
+    low: float | None = None,
+    high: float | None = None,
+    read_only: bool = False,
+) -> Any:
+    """Make the field of one parameter; numbers need ``low`` and ``high``."""
+    metadata = {
+        'description': description,
+        'choices': choices,
+        'range': None if low is None else (low, high),
+        'read_only': read_only,
+    }
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class DepthParameters:
+    """Values of all parameters at one moment; names are those that ROS users see."""
+
+    bundle: str = _option(
+        DEFAULT_BUNDLE, 'Model bundle: its folder or the name of an installed one', read_only=True
+    )
+    engine: str = _option(
+        AUTO,
+        'Run-time of the networks; auto takes the fastest that is installed and works',
+        choices=(AUTO, *ENGINES),
+        read_only=True,
+    )
+    threads: int = _option(
+        0, 'CPU threads of the networks; 0 is all cores', low=0, high=256, read_only=True
+    )
+    autostart: bool = _option(
+        True, 'Configure and activate at start, without a lifecycle manager', read_only=True
+    )
+    image_transport: str = _option(
+        'raw',
+        'Subscribe to image (raw) or to image/compressed (compressed)',
+        choices=('raw', 'compressed'),
+        read_only=True,
+    )
+    image_reliability: str = _option(
+        'best_effort',
+        'Reliability of the image subscription; best_effort receives from every publisher',
+        choices=('best_effort', 'reliable'),
+        read_only=True,
+    )
+    depth_encoding: str = _option(
+        '32FC1',
+        'Depth image in metres (32FC1) or millimetres (16UC1, 0 is invalid)',
+        choices=('32FC1', '16UC1'),
+    )
+    output_size: str = _option(
+        'network',
+        'Size of depth, labels and cloud: that of the network or that of the camera image',
+        choices=('network', 'image'),
+    )
+    points_organized: bool = _option(
+        True, 'Keep the rows and columns of the image in the cloud, with NaN where no point is'
+    )
+    points_stride: int = _option(
+        1, 'Make points of every n-th row and column of the depth image', low=1, high=64
+    )
+    points_min_range: float = _option(
+        0.0, 'Least depth of a point, in the unit of the depth image', low=0.0, high=1000.0
+    )
+    points_max_range: float = _option(
+        100.0, 'Greatest depth of a point, in the unit of the depth image', low=0.0, high=1000.0
+    )
+    camera_info_timeout: float = _option(
+        2.0,
+        'Seconds that the first images wait for camera_info before depth goes out without it',
+        low=0.0,
+        high=60.0,
+    )
+    stall_timeout: float = _option(
+        3.0,
+        'Seconds without images, or with images but without depth, until diagnostics say so',
+        low=0.5,
+        high=600.0,
+    )
+    latency_budget_ms: float = _option(
+        150.0,
+        'Latency from reception to publication whose 95th percentile diagnostics warn about',
+        low=1.0,
+        high=60000.0,
+    )
+
+
+FIELDS = {field.name: field for field in dataclasses.fields(DepthParameters)}
+
+
+def declare_parameters(node: Node) -> None:
+    """Declare the table on a node and refuse bad values from then on.
+
+    :raises rclpy.exceptions.ParameterException: when a value that the user has given is bad.
+    """
+    node.add_on_set_parameters_callback(lambda changed: _check(node, changed))
+    for field in FIELDS.values():
+        node.declare_parameter(field.name, field.default, _descriptor(field))
+
+
+def read_parameters(node: Node) -> DepthParameters:
+    """Give the values that hold now; cheap enough for every frame."""
+    return DepthParameters(**{name: node.get_parameter(name).value for name in FIELDS})
+
+
+def _descriptor(field: dataclasses.Field[Value]) -> ParameterDescriptor:
+    choices, limits = field.metadata['choices'], field.metadata['range']
+    descriptor = ParameterDescriptor(
+        name=field.name,
+        description=field.metadata['description'],
+        read_only=field.metadata['read_only'],
+        additional_constraints=f'One of: {", ".join(choices)}' if choices else '',
+    )
+    if isinstance(field.default, float):
+        descriptor.floating_point_range = [
+            FloatingPointRange(from_value=limits[0], to_value=limits[1])
+        ]
+    elif limits:
+        descriptor.integer_range = [IntegerRange(from_value=limits[0], to_value=limits[1], step=1)]
+    return descriptor
+
+
+def _check(node: Node, changed: list[Parameter]) -> SetParametersResult:
+    """Accept or refuse new values; parameters that are not in the table are others' business."""
+    new = {parameter.name: parameter.value for parameter in changed}
+    for name, value in new.items():
+        if name not in FIELDS:
+            continue
+        choices, limits = (FIELDS[name].metadata[key] for key in ('choices', 'range'))
+        if choices and value not in choices:
+            return _refusal(f"{name} must be one of {', '.join(choices)}, found '{value}'")
+        if limits and not limits[0] <= value <= limits[1]:
+            return _refusal(f'{name} must be within {limits[0]} to {limits[1]}, found {value}')
+    low, high = (
+        new.get(name, node.get_parameter_or(name).value)
+        for name in ('points_min_range', 'points_max_range')
+    )
+    # While the table is being declared one of them has no value yet.
+    if low is not None and high is not None and not low < high:
+        return _refusal(
+            f'points_min_range must be less than points_max_range, found {low} and {high}; '
+            'set both at once'
+        )
+    return SetParametersResult(successful=True)
+
+
+def _refusal(reason: str) -> SetParametersResult:
+    return SetParametersResult(successful=False, reason=reason)

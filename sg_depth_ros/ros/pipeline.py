@@ -1,0 +1,147 @@
+# Copyright 2026 The sg_depth_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What happens to one frame: decode, find its camera, estimate, publish."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import cast
+
+from rclpy.node import Node
+from rclpy.time import Time
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_msgs.msg import Header
+
+from sg_depth_ros.camera import PinholeCamera
+from sg_depth_ros.estimator import Estimator, Size
+from sg_depth_ros.image_decoding import ImageError
+from sg_depth_ros.ros.camera_info import (
+    CameraInfoError,
+    camera_from_info,
+    is_distorted,
+    is_rectified_topic,
+)
+from sg_depth_ros.ros.messages import rgb_from_message
+from sg_depth_ros.ros.outputs import Outputs
+from sg_depth_ros.ros.parameters import read_parameters
+from sg_depth_ros.ros.statistics import FrameStatistics, FrameTimes
+
+THROTTLE = 5.0
+"""Seconds between two warnings of one kind."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """An image message and when it came, in seconds of the monotonic clock."""
+
+    message: Image | CompressedImage
+    received: float
+
+
+class Pipeline:
+    """Processes frames one at a time; all but ``process`` belongs to the executor's thread."""
+
+    def __init__(
+        self, node: Node, image_topic: str, outputs: Outputs, statistics: FrameStatistics
+    ) -> None:
+        """Publish on ``outputs``; ``image_topic`` is the resolved name."""
+        self._node = node
+        self._image_topic = image_topic
+        self._outputs = outputs
+        self._statistics = statistics
+        self.info: CameraInfo | None = None
+        """The newest camera_info."""
+        self.camera_problem = ''
+        """Why the last frame had no camera; empty if it had one."""
+
+    def process(self, estimator: Estimator, frame: Frame) -> None:
+        """Bring one frame to the wanted outputs; errors are logged and counted."""
+        logger = self._node.get_logger()
+        try:
+            self._process(estimator, frame)
+        except ImageError as error:
+            self._statistics.count('bad', time.monotonic())
+            logger.error(
+                f'{self._image_topic}: {error}; skipping such images',
+                throttle_duration_sec=THROTTLE,
+            )
+        except Exception as error:  # the node must outlive whatever one frame does
+            # Once the context is down, publishing fails and nobody is left to be told.
+            if self._node.context.ok():
+                self._statistics.count('failed', time.monotonic())
+                logger.error(
+                    f'an image could not be processed: {type(error).__name__}: {error}',
+                    throttle_duration_sec=THROTTLE,
+                )
+
+    def _process(self, estimator: Estimator, frame: Frame) -> None:
+        wanted = self._outputs.wanted()
+        if not wanted:
+            self._statistics.count('unwanted', time.monotonic())
+            return
+        clock: Callable[[], float] = time.monotonic
+        parameters = read_parameters(self._node)
+        start = clock()
+        image = rgb_from_message(frame.message)
+        decoded = clock()
+        header = self._header(frame.message.header)
+        camera = self._camera(image.shape[1], image.shape[0], header.frame_id)
+        prediction = estimator.predict(image, camera, cast(Size, parameters.output_size))
+        inferred = clock()
+        self._outputs.publish(prediction, header, wanted, parameters)
+        done = clock()
+        age = self._node.get_clock().now() - Time.from_msg(
+            header.stamp, self._node.get_clock().clock_type
+        )
+        self._statistics.published(
+            FrameTimes(
+                latency=done - frame.received,
+                decode=decoded - start,
+                inference=inferred - decoded,
+                publish=done - inferred,
+                age=age.nanoseconds * 1e-9,
+            ),
+            done,
+        )
+
+    def _header(self, header: Header) -> Header:
+        """Give the image's header; an image without a frame takes that of its camera_info."""
+        if header.frame_id:
+            return header
+        frame_id = self.info.header.frame_id if self.info else ''
+        instead = f"camera_info's '{frame_id}' is used" if frame_id else 'the outputs have none'
+        self._node.get_logger().warning(
+            f'images on {self._image_topic} have no frame_id, {instead}; set it in the driver',
+            throttle_duration_sec=60.0,
+        )
+        return Header(stamp=header.stamp, frame_id=frame_id)
+
+    def _camera(self, width: int, height: int, frame_id: str) -> PinholeCamera | None:
+        """Give the camera of an image if it is known; otherwise say why not."""
+        logger = self._node.get_logger()
+        info, rectified = self.info, is_rectified_topic(self._image_topic)
+        try:
+            if info is None:
+                topic = self._node.resolve_topic_name('camera_info')
+                raise CameraInfoError(
+                    f'no camera_info has come on {topic}; publish it or remap camera_info'
+                )
+            camera = camera_from_info(info, width, height, frame_id, rectified)
+        except CameraInfoError as error:
+            self.camera_problem = (
+                f'{error}. Until then depth is not corrected for the focal length, and there are '
+                'no points and no depth/camera_info'
+            )
+            logger.warning(self.camera_problem, throttle_duration_sec=THROTTLE)
+            return None
+        self.camera_problem = ''
+        if is_distorted(info) and not rectified:
+            logger.warning(
+                f'camera_info has lens distortion and {self._image_topic} does not look '
+                'rectified; depth bends towards the borders. Remap image to the image_rect of '
+                'image_proc',
+                once=True,
+            )
+        return camera

@@ -1,0 +1,104 @@
+# Copyright 2026 The sg_depth_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""One thread that loads the networks and then works on the newest frame."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Generic, Literal, TypeVar
+
+State = Literal['loading', 'ready', 'failed', 'stopped']
+
+ModelT = TypeVar('ModelT')
+FrameT = TypeVar('FrameT')
+
+
+class InferenceWorker(Generic[ModelT, FrameT]):
+    """A thread with a slot for one frame; a newer frame takes the place of one that waits.
+
+    Loading happens in the thread too, since building an engine may take minutes in which the
+    node must answer.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[], ModelT],
+        process: Callable[[ModelT, FrameT], None],
+        loaded: Callable[[ModelT | Exception], None],
+        close: Callable[[ModelT], None],
+    ) -> None:
+        """Start the thread.
+
+        :param load: makes the model.
+        :param process: works on one frame; must handle its errors.
+        :param loaded: told the model, or the error that loading raised.
+        :param close: frees the model when the worker stops.
+        """
+        self._load, self._process, self._loaded, self._close = load, process, loaded, close
+        self._condition = threading.Condition()
+        self._frame: FrameT | None = None
+        self._state: State = 'loading'
+        # A daemon, so that a build inside a vendor's library cannot keep the process from ending.
+        self._thread = threading.Thread(target=self._run, name='inference', daemon=True)
+        self._thread.start()
+
+    @property
+    def state(self) -> State:
+        """What the thread is doing; ``failed`` is final."""
+        return self._state
+
+    def submit(self, frame: FrameT) -> bool:
+        """Offer a frame to a worker that is ready; tell whether one that waited was dropped."""
+        with self._condition:
+            dropped = self._frame is not None
+            self._frame = frame
+            self._condition.notify()
+            return dropped
+
+    def clear(self) -> None:
+        """Forget the frame that waits, if there is one."""
+        with self._condition:
+            self._frame = None
+
+    def stop(self, timeout: float) -> bool:
+        """End the thread after the frame in work; tell whether it ended within the seconds.
+
+        A thread that is still loading cannot be interrupted: it ends, and frees the model, when
+        loading is done.
+        """
+        with self._condition:
+            self._state = 'stopped'
+            self._condition.notify()
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        try:
+            model = self._load()
+        except Exception as error:  # run-times raise whatever they like
+            if self._advance('failed'):
+                self._loaded(error)
+            return
+        try:
+            if self._advance('ready'):
+                self._loaded(model)
+            while (frame := self._take()) is not None:
+                self._process(model, frame)
+        finally:
+            self._close(model)
+
+    def _advance(self, state: State) -> bool:
+        """Leave the state ``loading``, unless the worker was stopped meanwhile."""
+        with self._condition:
+            if self._state != 'loading':
+                return False
+            self._state = state
+            return True
+
+    def _take(self) -> FrameT | None:
+        """Wait for a frame; None when the worker has been stopped."""
+        with self._condition:
+            self._condition.wait_for(lambda: self._frame is not None or self._state == 'stopped')
+            frame, self._frame = self._frame, None
+            return None if self._state == 'stopped' else frame
