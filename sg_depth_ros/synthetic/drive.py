@@ -1,0 +1,195 @@
+# Copyright 2026 The sg_depth_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Driving down the street: frames with exact depth, labels, poses and speed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sg_depth_ros.camera import PinholeCamera
+from sg_depth_ros.labels import ID
+from sg_depth_ros.synthetic.lighting import Lighting, draw_lighting
+from sg_depth_ros.synthetic.mesh import Material, Mesh, concatenate, polygons
+from sg_depth_ros.synthetic.optics import Optics
+from sg_depth_ros.synthetic.options import StreetOptions
+from sg_depth_ros.synthetic.renderer import render
+from sg_depth_ros.synthetic.shadows import ContactMap, ShadowMap
+from sg_depth_ros.synthetic.styles import Style, draw_style
+from sg_depth_ros.synthetic.traffic import Traffic
+from sg_depth_ros.synthetic.world import World
+
+_OPTICAL = np.array([[0, 0, 1.0], [-1, 0, 0], [0, -1, 0]])
+"""The optical frame's axes (x right, y down, z forward) as columns in x forward, y left, z up."""
+_FAR = 700.0
+_SHADOW_STEP = 16.0
+
+
+@dataclass(frozen=True)
+class StreetFrame:
+    """One frame and its truth."""
+
+    image: NDArray[np.uint8]
+    """(H, W, 3) RGB."""
+    depth: NDArray[np.float32]
+    """(H, W) z-depth in metres at the pixel centres, +inf for sky."""
+    labels: NDArray[np.uint8]
+    """(H, W) Cityscapes train ids; every pixel has one."""
+    camera: PinholeCamera
+    camera_to_world: NDArray[np.float64]
+    """(4, 4) from the optical frame to the world (x forward at the start, y left, z up)."""
+    speed: float
+    """The ego's speed in m/s."""
+    stamp: float
+    """Seconds since the start."""
+    moving: NDArray[np.bool_]
+    """(H, W) what moves by itself at this moment."""
+    following: NDArray[np.bool_]
+    """(H, W) the vehicle ahead that keeps exactly the ego's speed; part of ``moving`` unless
+    the ego stands."""
+    camera_height: float
+    """Metres from the road under the camera to its centre."""
+    scene: Mesh = field(repr=False)
+    """All polygons around, in the world frame: what a simulated LiDAR sees."""
+
+
+class Street:
+    """An endless street with the ego on it; equal seeds give equal drives."""
+
+    def __init__(
+        self,
+        camera: PinholeCamera,
+        seed: int,
+        options: StreetOptions | None = None,
+        fps: float = 10.0,
+    ) -> None:
+        """Lay out the street.
+
+        :param fps: frames a second, positive.
+        """
+        if not fps > 0:
+            raise ValueError(f'frames a second must be positive, found {fps}')
+        options = options or StreetOptions()
+        rng = np.random.default_rng([seed, 0])
+        self.camera = camera
+        self.style: Style = draw_style(rng, options)
+        self.light: Lighting = draw_lighting(rng, options)
+        self._rng, self._options, self._dt = rng, options, 1 / fps
+        self.world = World(seed, self.style, options, self.light.night)
+        self.world.cover(0.0)
+        self.traffic = Traffic(
+            np.random.default_rng([seed, 3]), self.world, options, self.light.night
+        )
+        self._height = rng.uniform(*options.camera_height)
+        self._pitch = np.radians(rng.uniform(*options.camera_pitch))
+        self._roll = np.radians(rng.uniform(*options.camera_roll))
+        self._wander = rng.uniform(0, 2 * np.pi)
+        self._shake = np.zeros(2)
+        self._optics = Optics(rng, camera.width, camera.height, self.light.exposure, options)
+        self._noise = np.random.default_rng([seed, 4])
+        self._shadows = ShadowMap(self.light.sun)
+        self._shadow_s = -np.inf
+        self._count = 0
+        self._hill_seed = rng.uniform(0, 50)
+
+    def step(self) -> StreetFrame:
+        """Render the next frame."""
+        if self._count:
+            self.traffic.step(self._dt)
+        changed = self.world.cover(self.traffic.s)
+        pose = self._pose()
+        center = self.world.line.place(self.traffic.s + 70.0, 0.0)
+        sunny = self.light.sun_color.max() > 0.05
+        if sunny and (changed or self.traffic.s - self._shadow_s > _SHADOW_STEP):
+            self._shadows.set_static(self.world.mesh, center)
+            self._shadow_s = self.traffic.s
+        moving, prints = self.traffic.mesh()
+        if sunny:
+            self._shadows.set_moving(moving)
+        contact = ContactMap(np.concatenate([self.world.footprints, prints]), center)
+        scene = concatenate([self.world.mesh, moving, self._surroundings(pose[:3, 3])])
+        picture = render(scene, self.camera, pose, self.light, self._shadows, contact)
+        frame = StreetFrame(
+            self._optics.expose(picture.radiance, self._noise),
+            picture.depth,
+            picture.labels,
+            self.camera,
+            pose,
+            self.traffic.speed,
+            self._count * self._dt,
+            np.isin(picture.objects, self.traffic.moving_ids()),
+            np.isin(picture.objects, self.traffic.following_ids()),
+            self._height,
+            scene,
+        )
+        self._count += 1
+        return frame
+
+    def _pose(self) -> NDArray[np.float64]:
+        """Give the camera's (4, 4) pose above the road, with a little wander and shake."""
+        line, s = self.world.line, self.traffic.s
+        shake = np.radians(self._options.shake) * self._noise.standard_normal(2)
+        self._shake = 0.7 * self._shake + 0.5 * shake * min(1.0, self.traffic.speed / 8)
+        d = self.traffic.d + 0.12 * np.sin(0.05 * s + self._wander)
+        drift = np.arctan(0.12 * 0.05 * np.cos(0.05 * s + self._wander))
+        heading = line.heading(s) + drift
+        pitch = np.arctan(line.slope(s)) + self._pitch + self._shake[0]
+        roll = self._roll + 0.5 * self._shake[1]
+        ch, sh, cp, sp = np.cos(heading), np.sin(heading), np.cos(pitch), np.sin(pitch)
+        cr, sr = np.cos(roll), np.sin(roll)
+        turn = np.array([[ch, -sh, 0], [sh, ch, 0], [0, 0, 1]])
+        tilt = np.array([[cp, 0, -sp], [0, 1, 0], [sp, 0, cp]])
+        bank = np.array([[1, 0, 0], [0, cr, -sr], [0, sr, cr]])
+        pose = np.eye(4)
+        pose[:3, :3] = turn @ tilt @ bank @ _OPTICAL
+        pose[:3, 3] = line.place(s, d, self._height)
+        return pose
+
+    def _surroundings(self, center: NDArray[np.float64]) -> Mesh:
+        """Make far hills and the land before them; they move with the camera, as if very far."""
+        angle = np.linspace(0, 2 * np.pi, 49)
+        waves = sum(
+            np.sin(angle * k + self._hill_seed * (k + 1)) / k**0.7 for k in (2, 3, 5, 9, 14)
+        )
+        top = center[2] + 9 + 7 * np.clip(waves + 1.0, 0, 4)
+        low = float(self.world.mesh.corners[..., 2].min()) + 0.9
+        ring = _FAR * np.stack([np.cos(angle), np.sin(angle)], 1) + center[:2]
+        base = np.column_stack([ring, np.full(49, low - 5)])
+        peak = np.column_stack([ring, top])
+        hills = np.stack([base[1:], base[:-1], peak[:-1], peak[1:]], 1)
+        along = angle * _FAR
+        uv = np.stack(
+            [
+                np.stack([along[1:], np.zeros(48)], 1), np.stack([along[:-1], np.zeros(48)], 1),
+                np.stack([along[:-1], peak[:-1, 2]], 1), np.stack([along[1:], peak[1:, 2]], 1),
+            ], 1,
+        )  # fmt: skip
+        params = (0.3, 12.0, 0, 0, 0, self._hill_seed)
+        far = polygons(hills, ID['vegetation'], (0.07, 0.1, 0.05), Material.BACKDROP, params, uv)
+        x, y = center[:2]
+        land = [(x - _FAR, y - _FAR), (x + _FAR, y - _FAR), (x + _FAR, y + _FAR),
+                (x - _FAR, y + _FAR)]  # fmt: skip
+        corners = np.array([[(*p, low) for p in land]])
+        uv = np.array([[(px % 6144, py % 6144) for px, py in land]])
+        uv = uv[:, :1] + corners[..., :2] - corners[:, :1, :2]
+        field_color = (0.12, 0.15, 0.06)
+        plain = polygons(corners, ID['terrain'], field_color, Material.TERRAIN, params, uv)
+        return concatenate([far, plain])
+
+
+def drive(
+    camera: PinholeCamera,
+    frames: int | None,
+    seed: int,
+    options: StreetOptions | None = None,
+    fps: float = 10.0,
+) -> Iterator[StreetFrame]:
+    """Drive down a street lazily; endless where ``frames`` is None."""
+    street = Street(camera, seed, options, fps)
+    count = 0
+    while frames is None or count < frames:
+        yield street.step()
+        count += 1
