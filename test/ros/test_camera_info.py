@@ -1,0 +1,99 @@
+# Copyright 2026 The sg_depth_ros authors
+# SPDX-License-Identifier: Apache-2.0
+import numpy as np
+import pytest
+from conftest import make_info
+from sensor_msgs.msg import CameraInfo, RegionOfInterest
+from std_msgs.msg import Header
+
+from sg_depth_ros.camera import PinholeCamera
+from sg_depth_ros.ros.camera_info import (
+    CameraInfoError,
+    camera_from_info,
+    camera_info_message,
+    is_distorted,
+    is_rectified_topic,
+)
+
+
+def full_info():
+    info = CameraInfo(width=640, height=480, d=[0.1, 0.0, 0.0, 0.0, 0.0])
+    info.header.frame_id = 'camera'
+    info.k = [500.0, 0.0, 320.0, 0.0, 510.0, 240.0, 0.0, 0.0, 1.0]
+    info.p = [400.0, 0.0, 310.0, -20.0, 0.0, 410.0, 230.0, 0.0, 0.0, 0.0, 1.0, 0.0]
+    return info
+
+
+def test_raw_images_have_k_and_rectified_ones_p():
+    info = full_info()
+    raw = camera_from_info(info, 640, 480, 'camera', rectified=False)
+    assert raw == PinholeCamera(640, 480, 500, 510, 320, 240)
+    rectified = camera_from_info(info, 640, 480, 'camera', rectified=True)
+    assert rectified == PinholeCamera(640, 480, 400, 410, 310, 230)
+    info.p = np.zeros(12)
+    assert camera_from_info(info, 640, 480, 'camera', rectified=True) == raw
+
+
+def test_region_of_interest_and_binning():
+    """A point seen at one place of the full image is seen there in the part, too."""
+    info = full_info()
+    info.roi = RegionOfInterest(x_offset=100, y_offset=60, width=400, height=300)
+    info.binning_x, info.binning_y = 2, 3
+    camera = camera_from_info(info, 200, 100, 'camera', rectified=False)
+    point = np.array([[0.2, -0.1, 2.0]])
+    u, v = 500 * 0.1 + 320, 510 * -0.05 + 240
+    # Pixel n of the binned image covers pixels 2n and 2n+1 of the region.
+    expected = ((u - 100) - 0.5) / 2, ((v - 60) - 1) / 3
+    np.testing.assert_allclose(camera.project(point)[0][0], expected)
+
+
+@pytest.mark.parametrize(
+    ('width', 'frame', 'change', 'message'),
+    [
+        (320, 'camera', {}, 'for images of 640x480, the image is 320x480'),
+        (640, 'rear', {}, "the frame 'camera', the image 'rear'; remap camera_info"),
+        (640, 'camera', {'k': np.zeros(9)}, 'not calibrated.*camera_calibration'),
+        (640, 'camera', {'k': -np.eye(3).ravel()}, 'positive focal lengths'),
+        (320, 'camera', {'binning_x': 4}, 'for images of 160x480'),
+    ],
+)
+def test_what_is_not_the_camera_of_the_image_is_refused(width, frame, change, message):
+    info = full_info()
+    for name, value in change.items():
+        setattr(info, name, value)
+    with pytest.raises(CameraInfoError, match=message):
+        camera_from_info(info, width, 480, frame, rectified=False)
+
+
+@pytest.mark.parametrize(('own', 'image'), [('', 'camera'), ('/camera', 'camera'), ('camera', '')])
+def test_frames_that_need_not_be_spelt_alike(own, image):
+    info = full_info()
+    info.header.frame_id = own
+    assert camera_from_info(info, 640, 480, image, rectified=False).fx == 500
+
+
+@pytest.mark.parametrize(
+    ('topic', 'rectified'),
+    [
+        ('/camera/image_rect', True),
+        ('/camera/image_rect_color/compressed', True),
+        ('/camera/image_raw', False),
+        ('/rectifier/camera/image', False),
+        ('/image/compressed', False),
+    ],
+)
+def test_rectified_topics(topic, rectified):
+    assert is_rectified_topic(topic) == rectified
+
+
+def test_distortion():
+    assert is_distorted(full_info())
+    assert not is_distorted(make_info())
+    assert not is_distorted(CameraInfo(d=[0.0] * 5))
+
+
+def test_there_and_back():
+    camera = PinholeCamera(64, 48, 50.5, 51.5, 31.25, 23.75)
+    message = camera_info_message(camera, Header(frame_id='camera'))
+    for rectified in (False, True):
+        assert camera_from_info(message, 64, 48, 'camera', rectified) == camera

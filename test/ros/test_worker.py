@@ -1,0 +1,75 @@
+# Copyright 2026 The sg_depth_ros authors
+# SPDX-License-Identifier: Apache-2.0
+import threading
+
+from sg_depth_ros.ros.worker import InferenceWorker
+
+TIMEOUT = 10.0
+
+
+class Recorder:
+    """Callbacks of a worker that can be held at each place."""
+
+    def __init__(self):
+        self.may_load, self.may_process = threading.Event(), threading.Event()
+        self.started, self.loaded = threading.Event(), threading.Event()
+        self.frames, self.results, self.closed = [], [], []
+        self.worker = InferenceWorker(self.load, self.process, self.on_loaded, self.closed.append)
+
+    def load(self):
+        assert self.may_load.wait(TIMEOUT)
+        return 'model'
+
+    def process(self, model, frame):
+        self.started.set()
+        assert self.may_process.wait(TIMEOUT)
+        self.frames.append((model, frame))
+
+    def on_loaded(self, result):
+        self.results.append(result)
+        self.loaded.set()
+
+
+def test_the_newest_frame_is_kept_and_the_frame_in_work_is_finished():
+    recorder = Recorder()
+    assert recorder.worker.state == 'loading'
+    recorder.may_load.set()
+    assert recorder.loaded.wait(TIMEOUT)
+    assert recorder.worker.state == 'ready'
+    assert not recorder.worker.submit(1)
+    assert recorder.started.wait(TIMEOUT)
+    assert [recorder.worker.submit(n) for n in (2, 3, 4)] == [False, True, True]
+    recorder.worker.clear()
+    assert not recorder.worker.submit(5)
+    stopper = threading.Thread(target=recorder.worker.stop, args=(TIMEOUT,))
+    recorder.started.clear()
+    recorder.may_process.set()
+    assert recorder.started.wait(TIMEOUT)
+    stopper.start()
+    stopper.join(TIMEOUT)
+    assert recorder.frames == [('model', 1), ('model', 5)]
+    assert recorder.closed == ['model']
+
+
+def test_a_worker_that_is_stopped_while_it_loads_frees_the_model_later():
+    recorder = Recorder()
+    assert not recorder.worker.stop(timeout=0.01)
+    recorder.may_load.set()
+    assert recorder.worker.stop(TIMEOUT)
+    assert recorder.closed == ['model']
+    assert not recorder.results
+    assert recorder.worker.state == 'stopped'
+
+
+def test_an_error_in_loading_is_reported():
+    results = []
+    error = RuntimeError('no GPU')
+
+    def load():
+        raise error
+
+    worker = InferenceWorker(load, None, results.append, None)
+    worker._thread.join(TIMEOUT)
+    assert results == [error]
+    assert worker.state == 'failed'
+    assert worker.stop(TIMEOUT)
