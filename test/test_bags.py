@@ -162,7 +162,9 @@ def test_choice_of_the_image_topic(tmp_path: Path) -> None:
         assert bag.camera_info() is None
 
 
-def test_camera_info_skips_zeros_and_prefers_the_projection(tmp_path: Path) -> None:
+def test_camera_info_skips_zeros_and_takes_the_projection_of_rectified_images(
+    tmp_path: Path,
+) -> None:
     zero = camera_info_message(CAMERA, START, 'eye')
     zero.k, zero.p = np.zeros(9), np.zeros(12)
     rectified = camera_info_message(CAMERA, START, 'eye')
@@ -170,12 +172,13 @@ def test_camera_info_skips_zeros_and_prefers_the_projection(tmp_path: Path) -> N
     for name, infos, expected in (
         ('zeros', [zero], None),
         ('later', [zero, camera_info_message(CAMERA, START, 'eye')], CAMERA),
-        ('p', [rectified], PinholeCamera(20, 12, 28.0, 31.0, 9.5, 5.5)),
+        ('raw', [rectified], CAMERA),
+        ('image_rect', [rectified], PinholeCamera(20, 12, 28.0, 31.0, 9.5, 5.5)),
     ):
         with BagWriter(tmp_path / name) as bag:
             for info in infos:
                 bag.write('/camera_info', info, START)
-            bag.write('/image', image_message(picture(0), START, 'eye'), START)
+            bag.write(f'/{name}', image_message(picture(0), START, 'eye'), START)
         with BagReader(tmp_path / name) as bag:
             assert bag.camera_info() == expected
 

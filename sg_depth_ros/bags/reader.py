@@ -217,18 +217,23 @@ class BagReader:
     def camera_info(self, topic: str | None = None) -> PinholeCamera | None:
         """Give the camera of the first valid ``CameraInfo``, or None if none is valid.
 
-        P is taken where it is set, K otherwise: images are taken to be rectified.
+        It is that of the rectified image (P) where the images' topic is called rectified, as
+        image_proc does it, and that of the raw one (K) otherwise.
 
-        :param topic: a CameraInfo topic, or an image topic whose ``camera_info`` is meant.
+        :param topic: an image topic whose ``camera_info`` is meant, or a CameraInfo topic.
         :raises BagError: when ``topic`` is not in the bag.
         """
-        if topic is None or topic not in self.topics_of(CAMERA_INFO):
-            topic = self.camera_info_topic(topic)
-        if topic is None:
+        images, infos = topic, topic
+        if topic not in self.topics_of(CAMERA_INFO):
+            images = self.choose_image_topic(topic)
+            infos = self.camera_info_topic(images)
+        if images is None or infos is None:
             return None
-        for item in self.messages([topic]):
+        rectified = any('rect' in name for name in images.split('/')[-2:])
+        for item in self.messages([infos]):
             info = item.message
-            matrix = np.reshape(info.p, (3, 4))[:, :3] if info.p[0] > 0 else info.k
+            projection = np.reshape(info.p, (3, 4))[:, :3]
+            matrix = projection if rectified and info.p[0] > 0 else info.k
             with suppress(ValueError):  # an uncalibrated driver sends zeros
                 return PinholeCamera.from_matrix(matrix, info.width, info.height)
         return None

@@ -1,0 +1,194 @@
+# Copyright 2026 The sg_depth_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Depth of an image, a folder of images or a video, written as files; no ROS."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from itertools import chain, islice
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from sg_depth_ros.camera import PinholeCamera
+from sg_depth_ros.estimator import Estimator, Prediction
+from sg_depth_ros.files import atomic_path
+from sg_depth_ros.image_decoding import decode_compressed
+from sg_depth_ros.ply import write_ply
+from sg_depth_ros.video import VIDEO_SUFFIXES, VideoReader, VideoWriter
+from sg_depth_ros.visualise import colorize_depth, depth_legend, depth_range, side_by_side
+
+Format = Literal['png16', 'npy', 'ply']
+Progress = Callable[[int, int], None]
+"""Called with how many images are done and how many there are (0 = not known)."""
+
+IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff', '.webp', '.ppm', '.pgm')
+PNG_STEPS_PER_METRE = 256
+"""16-bit PNG holds depth * 256, and 0 for none, as KITTI's does."""
+RANGE_FRAMES = 8
+"""Colours get their range from the first images and keep it, so that they do not flicker."""
+
+logger = logging.getLogger(__name__)
+
+Named = tuple[str, NDArray[np.uint8]]
+
+
+@dataclass
+class PredictReport:
+    """What was done: ``written`` images; ``skipped`` names the broken ones and why."""
+
+    written: int = 0
+    skipped: list[str] = field(default_factory=list)
+
+
+def predict_path(
+    path: str | Path,
+    out: str | Path,
+    estimator: Estimator,
+    camera: PinholeCamera | None = None,
+    output: Format = 'png16',
+    progress: Progress = lambda done, total: None,
+) -> PredictReport:
+    """Predict depth for every image of ``path`` at the image's own size.
+
+    Writes ``depth/NAME.png`` (16 bits, depth * 256, 0 = none), ``.npy`` (float32, +inf = sky,
+    NaN = unknown) or ``.ply`` (points with colours and labels), ``color/NAME.png``, and
+    ``depth.mp4`` of a video.
+
+    :param path: an image, a folder of images, or a video.
+    :param camera: intrinsics; depth is then corrected for the focal length. An image of another
+        size but the same shape is taken to be resized.
+    :raises ValueError: when there is nothing to read, ``ply`` lacks a camera, or all is broken.
+    """
+    path, out = Path(path), Path(out)
+    if output == 'ply' and camera is None:
+        raise ValueError('points need intrinsics; give --camera camera.json with --format ply')
+    report = PredictReport()
+    source = _open(path, report)
+    predictions = _predictions(source, estimator, camera, report)
+    # Colours need a range before the first picture is drawn.
+    first = list(islice(predictions, RANGE_FRAMES))
+    if not first:
+        reasons = '; '.join(report.skipped[:3])
+        raise ValueError(f'{path} has no image that can be used: {reasons}')
+    known = [p.depth for _, p in first if np.isfinite(p.depth).any()]
+    near, far = depth_range(known) if known else (1.0, 2.0)
+    with ExitStack() as stack:
+        video = None
+        if source.fps is not None:
+            video = stack.enter_context(VideoWriter(out / 'depth.mp4', source.fps))
+        for name, prediction in chain(first, predictions):
+            write_depth(out / 'depth' / name, prediction, output)
+            colored = colorize_depth(prediction.depth, near, far)
+            write_image(out / 'color' / f'{name}.png', colored)
+            if video is not None:
+                both = side_by_side([prediction.image, colored], ['image', 'depth'])
+                unit = 'm' if estimator.bundle.manifest.depth.scale == 'metric' else ''
+                legend = depth_legend(near, far, both.shape[1], unit)
+                video.write(np.concatenate([both, legend]))
+            report.written += 1
+            progress(report.written + len(report.skipped), source.total)
+    return report
+
+
+def write_depth(stem: Path, prediction: Prediction, output: Format) -> Path:
+    """Write depth, where +inf is sky, as ``stem`` plus the format's suffix; give the path."""
+    depth_hw = prediction.depth
+    target = stem.with_name(f'{stem.name}.{"png" if output == "png16" else output}')
+    if output == 'png16':
+        steps = np.nan_to_num(depth_hw * PNG_STEPS_PER_METRE, nan=0, posinf=0, neginf=0)
+        # What 16 bits cannot hold is unknown, not 256 m.
+        write_image(target, np.where(steps < 65535.5, np.rint(steps), 0).astype(np.uint16))
+    elif output == 'npy':
+        with atomic_path(target) as temporary:
+            np.save(temporary, depth_hw)
+    else:
+        near = replace(prediction, depth=np.where(np.isfinite(depth_hw), depth_hw, np.nan))
+        points = near.points().reshape(-1, 3)
+        write_ply(target, points, near.image.reshape(-1, 3), near.labels.reshape(-1))
+    return target
+
+
+def write_image(path: Path, image: NDArray[np.uint8] | NDArray[np.uint16]) -> None:
+    """Write an (H, W, 3) uint8 RGB or (H, W) uint8 or uint16 image; raises OSError on failure."""
+    pixels = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.ndim == 3 else image
+    with atomic_path(path) as temporary:
+        if not cv2.imwrite(str(temporary), pixels):
+            raise OSError(f'{path} could not be written; check the disk and the rights')
+
+
+@dataclass
+class _Source:
+    """Named images in order; ``fps`` is None where they are no video."""
+
+    images: Iterator[Named]
+    total: int
+    fps: float | None = None
+
+
+def _open(path: Path, report: PredictReport) -> _Source:
+    if not path.exists():
+        raise ValueError(f'{path} does not exist; give an image, a folder of images or a video')
+    if path.suffix.lower() in VIDEO_SUFFIXES:
+        video = VideoReader(path)
+        frames = ((f'{i:06d}', frame) for i, frame in enumerate(video))
+        return _Source(frames, video.frames, video.fps)
+    paths = [path]
+    if path.is_dir():
+        paths = sorted(p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+    elif path.suffix.lower() not in IMAGE_SUFFIXES:
+        raise ValueError(
+            f'{path} is neither an image ({", ".join(IMAGE_SUFFIXES)}) nor a video '
+            f'({", ".join(VIDEO_SUFFIXES)})'
+        )
+    if not paths:
+        raise ValueError(f'{path} holds no images ({", ".join(IMAGE_SUFFIXES)})')
+    return _Source(_read(paths, report), len(paths))
+
+
+def _read(paths: list[Path], report: PredictReport) -> Iterator[Named]:
+    # Two files that differ only in their suffix keep it in the names of their results.
+    stems = [path.stem for path in paths]
+    for path in paths:
+        try:
+            image = decode_compressed(path.read_bytes())
+        except (ValueError, OSError) as error:
+            _skip(report, path.name, error)
+            continue
+        yield (path.stem if stems.count(path.stem) == 1 else path.name), image
+
+
+def _predictions(
+    source: _Source, estimator: Estimator, camera: PinholeCamera | None, report: PredictReport
+) -> Iterator[tuple[str, Prediction]]:
+    sky_ids = [label.id for label in estimator.bundle.labels if 'sky' in label.roles]
+    for name, image in source.images:
+        try:
+            fitted = None if camera is None else _fit(camera, image.shape[1], image.shape[0])
+        except ValueError as error:
+            _skip(report, name, error)
+            continue
+        prediction = estimator.predict(image, fitted, size='image')
+        prediction.depth[np.isin(prediction.labels, sky_ids)] = np.inf
+        yield name, prediction
+
+
+def _fit(camera: PinholeCamera, width: int, height: int) -> PinholeCamera:
+    """Give the camera for an image of another size; refuse another aspect ratio (a crop)."""
+    if abs(camera.width * height - camera.height * width) > max(camera.width, camera.height):
+        raise ValueError(
+            f'the image is {width}x{height}, the camera {camera.width}x{camera.height}; '
+            'give the intrinsics of these images'
+        )
+    return camera.resized(width, height)
+
+
+def _skip(report: PredictReport, name: str, error: Exception) -> None:
+    report.skipped.append(f'{name}: {error}')
+    logger.warning('skipped %s: %s', name, error)
