@@ -156,8 +156,7 @@ def write_bundle(
     the fields make no valid manifest.
     """
     path = Path(path)
-    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
-        raise BundleError(f'{path} exists already; remove it or choose another folder')
+    require_free(path)
     graphs = {SEGMENTATION: segmentation, DEPTH: depth}
     hashes = {name: hashlib.sha256(data).hexdigest() for name, data in graphs.items()}
     manifest = _parse(
@@ -169,6 +168,13 @@ def write_bundle(
             (temporary / name).write_bytes(data)
         _write_texts(temporary, manifest)
     return Bundle(path, manifest)
+
+
+def require_free(path: str | Path) -> None:
+    """Raise BundleError if a bundle cannot be written to ``path`` as something is there."""
+    path = Path(path)
+    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+        raise BundleError(f'{path} exists already; remove it or choose another folder')
 
 
 def update_metrics(path: str | Path, metrics: Sequence[Mapping[str, Any]]) -> Bundle:

@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from sg_depth_ros.bundle import Bundle, load_bundle, write_bundle
+from sg_depth_ros.bundle import Bundle, load_bundle, require_free, write_bundle
 from sg_depth_ros.engines import create_engine
 from sg_depth_ros.engines.protocol import DEPTH_OUTPUT, FEATURES_PREFIX, IMAGE, LABELS
 from sg_depth_ros.files import atomic_path
@@ -75,7 +75,7 @@ class DepthGraph(nn.Module):
         """From uint8 RGB (B, H, W, 3) and features to depth (B, H, W)."""
         by_stride = dict(zip(self.strides, features, strict=True))
         inverse_depths = self.network(_as_network_input(image_bhw3), by_stride or None)
-        depth_bhw: Tensor = inverse_depths[0][:, 0].reciprocal()
+        depth_bhw: Tensor = inverse_depths[0].squeeze(1).reciprocal()
         return depth_bhw
 
 
@@ -100,6 +100,8 @@ def export_checkpoint(
         nothing is left behind
     :raises BundleError: if ``out`` holds something
     """
+    # Export takes a while: what must fail fails before.
+    require_free(out)
     segmentation, depth, meta = load_networks(checkpoint)
     if depth is None:
         raise ExportError(
@@ -117,7 +119,6 @@ def export_checkpoint(
         )
     strides: tuple[int, ...] = depth.guidance_strides  # type: ignore[assignment]
     seg_graph, depth_graph = SegmentationGraph(segmentation, strides), DepthGraph(depth, strides)
-    # Checked before the long work: write_bundle would refuse only after it.
     labels = meta.get('labels') or [label._asdict() for label in CITYSCAPES]
     image_bhw3 = torch.zeros(1, height, width, 3, dtype=torch.uint8)
     # Not inference_mode: torch.export refuses its tensors and takes a much slower way.

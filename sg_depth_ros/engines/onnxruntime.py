@@ -24,7 +24,12 @@ from sg_depth_ros.engines.protocol import (
     tensor_spec,
 )
 
-_DTYPES = {'tensor(uint8)': np.uint8, 'tensor(float)': np.float32, 'tensor(float16)': np.float16}
+_DTYPES = {
+    'tensor(uint8)': np.uint8,
+    'tensor(int64)': np.int64,
+    'tensor(float)': np.float32,
+    'tensor(float16)': np.float16,
+}
 
 
 class OnnxRuntimeEngine:
