@@ -40,6 +40,7 @@ RECORDED = (DEPTH, LABELS)
 ERROR_LEVEL = 2
 READY_SECONDS = 600.0
 """A first start may build an engine, which takes minutes."""
+SETTLE_SECONDS = 1.0
 LAST_FRAME_SECONDS = 5.0
 """How long the last frames may take after the bag has ended."""
 
@@ -136,6 +137,8 @@ def _arguments(result: Replayed, options: ReplayOptions) -> list[str]:
         'engine': options.engine,
         'image_transport': 'compressed' if result.compressed else 'raw',
     }
+    if not result.info_topic:  # the node would hold the first frames to wait for one
+        arguments += ['-p', 'camera_info_timeout:=0.0']
     for name, value in parameters.items():
         # Quotes keep YAML from reading a bundle called 1 as a number.
         arguments += ['-p', f"{name}:='{value}'"]
@@ -158,6 +161,7 @@ class _Player:
         self._sent: dict[tuple[int, str], list[int]] = {}
         self._inputs: set[tuple[int, str]] = set()
         self._last_key: tuple[int, str] | None = None
+        self._latest: dict[str, tuple[int, str]] = {}
         self._rate = 1.0
         self._last_sent = self._last_recorded = 0
         self._node = rclpy.create_node('sg_depth_replay', context=context)
@@ -191,6 +195,9 @@ class _Player:
                 if not rate:
                     self._wait_for_depth()
         self._wait_for_depth()
+        # The other outputs of the last frame come right after its depth.
+        limit = time.monotonic_ns() + int(SETTLE_SECONDS * 1e9)
+        self._spin(lambda: len(set(self._latest.values())) <= 1, limit)
 
     def _advertise(self) -> dict[str, Any]:
         """Make the publishers for what is played: images, camera_info, static transforms."""
@@ -268,7 +275,7 @@ class _Player:
             self.record[topic].write_raw(topic, msgtype, raw, bag_time)
         if topic == DIAGNOSTICS:
             return
-        key = read_header(raw)
+        key = self._latest[topic] = read_header(raw)
         if key not in self._inputs:
             result.header_errors.append(f'{topic}: {key[0]} ns in {key[1]!r} is no input')
         if topic == POINTS:

@@ -1,0 +1,191 @@
+# Copyright 2026 The sg_depth_ros authors
+# SPDX-License-Identifier: Apache-2.0
+import json
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip('rclpy', reason='ROS 2 is not installed')
+
+from sg_depth_ros.bags import (
+    BagError,
+    BagReader,
+    BagWriter,
+    camera_info_message,
+    compressed_image_message,
+    image_message,
+    point_cloud_array,
+)
+from sg_depth_ros.bags.messages import make, typestore
+from sg_depth_ros.bundle import Bundle
+from sg_depth_ros.camera import PinholeCamera
+from sg_depth_ros.ros import node_process
+from sg_depth_ros.ros.node_process import NodeError, NodeProcess, prepare_environment
+from sg_depth_ros.ros.replay import ReplayOptions, read_header
+from sg_depth_ros.ros.replay_report import image_array, replay_into
+
+# The formula bundle's own focal length at its own size: no correction, no resize.
+CAMERA = PinholeCamera(32, 16, 20.0, 20.0, 15.5, 7.5)
+START = 1_700_000_000_000_000_007
+STEP = 100_000_000
+
+
+def picture(seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 200, (16, 32, 3), dtype=np.uint8)
+
+
+def test_replay_over_dds(tmp_path: Path, formula_bundle: Bundle) -> None:
+    with BagWriter(tmp_path / 'bag') as bag:
+        for i in range(6):
+            stamp = START + i * STEP
+            image = image_message(picture(i), stamp, 'eye')
+            if i == 2:
+                image.data = image.data[:100]
+            bag.write('/front/camera_info', camera_info_message(CAMERA, stamp, 'eye'), stamp)
+            bag.write('/front/image_rect', image, stamp)
+    out, record = tmp_path / 'out', tmp_path / 'record'
+    notes = []
+    summary = replay_into(
+        tmp_path / 'bag',
+        out,
+        ReplayOptions(str(formula_bundle.path), 'onnxruntime', rate=5.0),
+        record,
+        lambda *args: notes.append(args),
+    )
+    assert summary == json.loads((out / 'summary.json').read_text())
+    assert (summary['frames_in'], summary['frames_out'], summary['dropped']) == (6, 5, 1)
+    assert summary['header_errors'] == 0
+    assert summary['engine'] == 'onnxruntime'
+    assert summary['scale'] == 'relative'
+    assert summary['image_topic'] == '/front/image_rect'
+    latency = summary['latency_ms']
+    assert 0 < latency['p50'] <= latency['p95'] <= latency['max']
+    assert notes[0] == (0, 6, 'the node is loading')
+    assert {'depth.png', 'cloud.ply', 'cloud.png', 'node.log'} < {p.name for p in out.iterdir()}
+    assert not list(out.glob('.replay-*'))
+    _check_record(record)
+
+
+def _check_record(record: Path) -> None:
+    """Compare what was recorded with the formula, computed here from the pictures sent."""
+    with BagReader(record) as bag:
+        assert bag.topics['/depth/points'].msgtype == 'sensor_msgs/msg/PointCloud2'
+        depths = list(bag.messages(['/depth/image_rect']))
+        assert [(item.stamp_ns - START) // STEP for item in depths] == [0, 1, 3, 4, 5]
+        assert all(item.message.header.frame_id == 'eye' for item in depths)
+        # Five times as fast as the bag: its own time goes on at that speed.
+        assert START <= depths[0].recorded_ns <= depths[-1].recorded_ns
+        rgb = picture(5).astype(np.float64)
+        means = rgb[..., 0].reshape(4, 4, 8, 4).mean((1, 3))
+        expected = 1 + rgb[..., 1] + 100 * means.repeat(4, 0).repeat(4, 1)
+        depth = image_array(depths[-1].message)
+        known = np.isfinite(depth)
+        assert known.mean() > 0.5
+        np.testing.assert_allclose(depth[known], expected[known], rtol=1e-3)
+        labels = list(bag.messages(['/semantic/image']))[-1].message
+        np.testing.assert_array_equal(image_array(labels), rgb.argmax(2))
+        cloud = list(bag.messages(['/depth/points']))[-1]
+        assert cloud.message.header.frame_id == 'eye'
+        assert point_cloud_array(cloud.message).dtype.names == ('x', 'y', 'z', 'rgb', 'label')
+        info = bag.messages(['/depth/camera_info'])
+        assert next(info).message.k[0] == 20.0
+
+
+def test_one_at_a_time_with_an_odd_topic_and_no_camera_info(
+    tmp_path: Path, formula_bundle: Bundle
+) -> None:
+    with BagWriter(tmp_path / 'bag', 'sqlite3') as bag:
+        for i in range(3):
+            message = compressed_image_message(picture(i), START + i, 'eye', 'png')
+            bag.write('/jpegs', message, START + i)
+    summary = replay_into(
+        tmp_path / 'bag', tmp_path, ReplayOptions(str(formula_bundle.path), 'onnxruntime', 0.0)
+    )
+    assert (summary['frames_in'], summary['frames_out']) == (3, 3)
+    assert summary['header_errors'] == 0
+    assert '/depth/points' not in summary['messages']
+    assert not (tmp_path / 'cloud.ply').exists()
+
+
+def test_errors_come_before_the_node_is_started(tmp_path: Path, formula_bundle: Bundle) -> None:
+    with BagWriter(tmp_path / 'bag') as bag:
+        bag.write('/front/camera_info', camera_info_message(CAMERA, START, 'eye'), START)
+    bundle = str(formula_bundle.path)
+    for options, error, text in (
+        (ReplayOptions(bundle), BagError, 'holds no images; its topics: /front/camera_info'),
+        (ReplayOptions('no/bundle'), ValueError, 'no bundle no/bundle'),
+        (ReplayOptions(bundle, rate=-1), ValueError, 'rate must be 0'),
+    ):
+        with pytest.raises(error, match=text):
+            replay_into(tmp_path / 'bag', tmp_path / 'out', options)
+    assert not (tmp_path / 'out' / 'node.log').exists()
+
+
+def test_a_node_that_ends_shows_its_last_words(tmp_path: Path, formula_bundle: Bundle) -> None:
+    with BagWriter(tmp_path / 'bag') as bag:
+        bag.write('/front/image', image_message(picture(0), START, 'eye'), START)
+    options = ReplayOptions(str(formula_bundle.path), engine='steam')
+    with pytest.raises(NodeError, match=r"(?s)the node.*node\.log.*'?steam'?"):
+        replay_into(tmp_path / 'bag', tmp_path / 'out', options)
+    assert not (tmp_path / 'out' / 'summary.json').exists()
+
+
+def test_process_is_stopped_and_killed_if_need_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(node_process, 'STOP_SECONDS', 0.2)
+    process = NodeProcess([], tmp_path / 'log', 7)
+    deaf = 'import signal, time; signal.signal(2, signal.SIG_IGN); print("up"); time.sleep(60)'
+    process._command = [sys.executable, '-c', deaf]
+    with process:
+        while 'up' not in (tmp_path / 'log').read_text():
+            process.check()
+    with pytest.raises(NodeError, match=r'(?s)ended with exit code -9; the end of .*up'):
+        process.check()
+
+
+def test_environment_respects_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Set first, so that monkeypatch puts back what was there.
+    for name in ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE'):
+        monkeypatch.setenv(name, 'x')
+        monkeypatch.delenv(name)
+    for name in ('FASTDDS_BUILTIN_TRANSPORTS', 'ROS_DOMAIN_ID', 'ROS_DISTRO'):
+        monkeypatch.delenv(name, raising=False)
+    assert 1 <= prepare_environment() <= 101
+    assert os.environ['FASTDDS_DEFAULT_PROFILES_FILE'].endswith('fastdds_shm.xml')
+    assert 'FASTRTPS_DEFAULT_PROFILES_FILE' not in os.environ
+    monkeypatch.setenv('FASTDDS_DEFAULT_PROFILES_FILE', 'mine.xml')
+    monkeypatch.setenv('ROS_DOMAIN_ID', '42')
+    assert prepare_environment() == 42
+    assert os.environ['FASTDDS_DEFAULT_PROFILES_FILE'] == 'mine.xml'
+    monkeypatch.delenv('FASTDDS_DEFAULT_PROFILES_FILE')
+    monkeypatch.setenv('ROS_DISTRO', 'humble')
+    prepare_environment()
+    assert os.environ['FASTRTPS_DEFAULT_PROFILES_FILE'].endswith('fastdds_shm.xml')
+
+
+def test_header_is_read_from_serialised_messages() -> None:
+    image = image_message(picture(0), START, 'front/eye')
+    for message in (image, camera_info_message(CAMERA, START, 'front/eye')):
+        for little in (True, False):
+            raw = typestore().serialize_cdr(message, message.__msgtype__, little_endian=little)
+            assert read_header(bytes(raw)) == (START, 'front/eye')
+
+
+def test_depth_in_millimetres_becomes_metres() -> None:
+    image = image_message(np.array([[0, 1500], [20000, 1]], np.uint16), START, 'eye')
+    np.testing.assert_allclose(image_array(image), [[np.nan, 1.5], [20, 0.001]])
+    padded = make(
+        'sensor_msgs/msg/Image',
+        header=image.header,
+        height=2,
+        width=1,
+        encoding='mono8',
+        is_bigendian=0,
+        step=3,
+        data=np.array([1, 9, 9, 2, 9, 9], np.uint8),
+    )
+    assert image_array(padded).tolist() == [[1], [2]]
