@@ -27,14 +27,18 @@ def save_networks(
     segmentation: SegmentationNet,
     depth: nn.Module | None,
     meta: dict[str, Any],
+    pose: nn.Module | None = None,
 ) -> None:
     """Write the networks with what a user must know of them.
 
     :param depth: None for a checkpoint of the segmentation network alone
     :param meta: plain values: input_width, input_height, training_focal_length (pixels at that
         width), scale (``relative`` or ``metric``), provenance
+    :param pose: kept for a training that goes on from here; export leaves it
     """
     content: dict[str, Any] = {'format': FORMAT, 'meta': meta}
+    if pose is not None:
+        content['pose'] = {k: v.detach().cpu() for k, v in pose.state_dict().items()}
     for name, network in (('segmentation', segmentation), ('depth', depth)):
         if network is not None:
             content[name] = {

@@ -1,0 +1,41 @@
+# Copyright 2026 The sg_depth_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Intrinsics that are learned with depth, for videos of unknown cameras."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class LearnedIntrinsics(nn.Module):
+    """Factors on guessed focal lengths and shifts of guessed principal points, one set a camera.
+
+    :param cameras: names of the cameras, in the order of their indices
+    """
+
+    def __init__(self, cameras: list[str]) -> None:
+        super().__init__()
+        self.cameras = cameras
+        self.focal = nn.Parameter(torch.zeros(len(cameras), 2))
+        self.centre = nn.Parameter(torch.zeros(len(cameras), 2))
+
+    def forward(self, guess_b33: Tensor, camera_b: Tensor) -> Tensor:
+        """Give intrinsics (B, 3, 3); those of camera -1 are known and stay as they are."""
+        if not self.cameras:
+            return guess_b33
+        unknown = (camera_b >= 0)[:, None]
+        index = camera_b.clamp(min=0)
+        # softplus(0) = log 2, so that training starts from the guess.
+        factor = F.softplus(self.focal[index]) / math.log(2)
+        focal = torch.stack([guess_b33[:, 0, 0], guess_b33[:, 1, 1]], 1)
+        centre = guess_b33[:, :2, 2]
+        focal = torch.where(unknown, focal * factor, focal)
+        centre = torch.where(unknown, centre + self.centre[index] * focal, centre)
+        out = guess_b33.clone()
+        out[:, 0, 0], out[:, 1, 1] = focal.unbind(1)
+        out[:, :2, 2] = centre
+        return out

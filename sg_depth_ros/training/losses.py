@@ -1,0 +1,84 @@
+# Copyright 2026 The sg_depth_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Losses of self-supervised depth (METHOD: loss), as pure functions on tensors."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def ssim(a_bchw: Tensor, b_bchw: Tensor) -> Tensor:
+    """Give the structural similarity (B, C, H, W) over 3x3 mean windows, reflected at the border.
+
+    :param a_bchw: images in [0, 1], as is b
+    """
+    c1, c2 = 0.01**2, 0.03**2
+    a, b = (F.pad(image, [1, 1, 1, 1], mode='reflect') for image in (a_bchw, b_bchw))
+
+    def mean(image: Tensor) -> Tensor:
+        return F.avg_pool2d(image, 3, stride=1)
+
+    mean_a, mean_b = mean(a), mean(b)
+    variance_a, variance_b = mean(a * a) - mean_a**2, mean(b * b) - mean_b**2
+    covariance = mean(a * b) - mean_a * mean_b
+    return ((2 * mean_a * mean_b + c1) * (2 * covariance + c2)) / (
+        (mean_a**2 + mean_b**2 + c1) * (variance_a + variance_b + c2)
+    )
+
+
+def photometric(predicted_bchw: Tensor, target_bchw: Tensor, ssim_weight: float = 0.85) -> Tensor:
+    """Give the photometric error (B, 1, H, W): weighted (1 - SSIM) / 2 and L1."""
+    l1 = (predicted_bchw - target_bchw).abs().mean(1, keepdim=True)
+    dissimilarity = (1 - ssim(predicted_bchw, target_bchw)).mul(0.5).clamp(0, 1)
+    return ssim_weight * dissimilarity.mean(1, keepdim=True) + (1 - ssim_weight) * l1
+
+
+def minimum_reprojection(
+    warped: list[Tensor], unwarped: list[Tensor] | None
+) -> tuple[Tensor, Tensor]:
+    """Give each pixel's least error over neighbours, and where a warped one gave it.
+
+    :param warped: photometric errors (B, 1, H, W) of the rebuilt images, one a neighbour
+    :param unwarped: those of the neighbours as they are (auto-mask), or None for no auto-mask
+    :return: error (B, 1, H, W), and (B, 1, H, W) bool, false where not moving explains it best
+    """
+    best = torch.cat(warped, 1).amin(1, keepdim=True)
+    if unwarped is None:
+        return best, torch.ones_like(best, dtype=torch.bool)
+    # Where all are equal (a standing image) the warped one must not win by chance.
+    still = torch.cat(unwarped, 1).amin(1, keepdim=True)
+    return torch.minimum(best, still), best < still
+
+
+def smoothness(inverse_depth_b1hw: Tensor, image_bchw: Tensor) -> Tensor:
+    """Give the edge-aware smoothness of mean-normalised inverse depth, averaged to a scalar."""
+    normalised = inverse_depth_b1hw / inverse_depth_b1hw.mean((2, 3), keepdim=True).clamp(min=1e-6)
+    total = image_bchw.new_zeros(())
+    for axis in (2, 3):
+        gradient = normalised.diff(dim=axis).abs()
+        edge = image_bchw.diff(dim=axis).abs().mean(1, keepdim=True)
+        total = total + (gradient * (-edge).exp()).mean()
+    return total
+
+
+def velocity(pose_bn44: Tensor, distance_bn: Tensor) -> Tensor:
+    """Give | ||t_predicted|| - measured | (metres), averaged where the distance is known.
+
+    :param distance_bn: metres travelled to each neighbour, NaN where unknown
+    """
+    known = distance_bn.isfinite()
+    if not known.any():
+        return pose_bn44.new_zeros(())
+    return (pose_bn44[..., :3, 3].norm(dim=-1) - distance_bn)[known].abs().mean()
+
+
+def log_depth(inverse_depth_b1hw: Tensor, truth_b1hw: Tensor, max_depth: float) -> Tensor:
+    """Give the mean |log depth - log truth| over known truth; what lies beyond max_depth is there.
+
+    :param truth_b1hw: metres, +inf for sky, NaN where unknown
+    """
+    known = ~truth_b1hw.isnan()
+    error = inverse_depth_b1hw.log() + truth_b1hw.clamp(max=max_depth).log()
+    return error[known].abs().mean() if known.any() else inverse_depth_b1hw.new_zeros(())
