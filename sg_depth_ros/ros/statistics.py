@@ -61,16 +61,16 @@ class FrameStatistics:
     def reset(self, now: float) -> None:
         """Forget everything."""
         with self._lock:
-            self._start = self._expected = now
             self._totals: Counter[str] = Counter()
+        self.expect(now)
+
+    def expect(self, now: float) -> None:
+        """Begin rates and times anew, since frames can be expected from now on."""
+        with self._lock:
+            self._expected = now
             self._last: dict[str, float] = {}
             self._events: deque[tuple[float, str]] = deque()
             self._times: deque[tuple[float, FrameTimes]] = deque()
-
-    def expect(self, now: float) -> None:
-        """Take note that frames can be expected from now on."""
-        with self._lock:
-            self._expected = now
 
     def count(self, event: Event, now: float) -> None:
         """Count an event."""
@@ -96,9 +96,9 @@ class FrameStatistics:
                 name: _percentiles([getattr(times, name) for _, times in self._times])
                 for name in names
             }
-            span = min(max(now - self._start, 1.0), WINDOW)
+            span = min(max(now - self._expected, 1.0), WINDOW)
             since = {
-                event: now - max(self._last.get(event, self._expected), self._expected)
+                event: now - self._last.get(event, self._expected)
                 for event in ('received', 'published')
             }
             return Summary(

@@ -1,8 +1,11 @@
 # Copyright 2026 The sg_depth_ros authors
 # SPDX-License-Identifier: Apache-2.0
-import numpy as np
 import pytest
-from conftest import make_info
+
+pytest.importorskip('rclpy', reason='ROS 2 is not installed')
+
+import numpy as np
+from rig import make_info
 from sensor_msgs.msg import CameraInfo, RegionOfInterest
 from std_msgs.msg import Header
 

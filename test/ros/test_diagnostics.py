@@ -4,8 +4,11 @@ import dataclasses
 import math
 
 import pytest
-from conftest import make_image, make_info
+
+pytest.importorskip('rclpy', reason='ROS 2 is not installed')
+
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rig import make_image, make_info
 
 from sg_depth_ros.ros.diagnostics import Health, diagnose, diagnostic_status
 from sg_depth_ros.ros.outputs import DEPTH

@@ -3,8 +3,11 @@
 import sys
 from types import ModuleType
 
-import numpy as np
 import pytest
+
+pytest.importorskip('rclpy', reason='ROS 2 is not installed')
+
+import numpy as np
 from sensor_msgs.msg import Image, PointField
 from std_msgs.msg import Header
 

@@ -4,11 +4,14 @@
 
 import threading
 
-import numpy as np
 import pytest
-from conftest import HEIGHT, NETWORK, WIDTH, FakeEstimator, make_image, make_info, pixels
+
+pytest.importorskip('rclpy', reason='ROS 2 is not installed')
+
+import numpy as np
 from lifecycle_msgs.msg import State, Transition
 from rcl_interfaces.srv import GetParameters
+from rig import HEIGHT, NETWORK, WIDTH, FakeEstimator, make_image, make_info, pixels
 from sensor_msgs.msg import CameraInfo
 
 from sg_depth_ros.bundle import BundleError

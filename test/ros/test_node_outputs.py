@@ -2,10 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the node publishes for an image, seen by a subscriber."""
 
+import pytest
+
+pytest.importorskip('rclpy', reason='ROS 2 is not installed')
+
 import cv2
 import numpy as np
-import pytest
-from conftest import CAR, HEIGHT, NETWORK, SKY, WIDTH, make_image, make_info, pixels
+from rig import CAR, HEIGHT, NETWORK, SKY, WIDTH, make_image, make_info, pixels
 from sensor_msgs.msg import CompressedImage
 
 from sg_depth_ros.labels import palette

@@ -4,6 +4,9 @@ import dataclasses
 from pathlib import Path
 
 import pytest
+
+pytest.importorskip('rclpy', reason='ROS 2 is not installed')
+
 import yaml
 from rclpy.exceptions import ParameterException
 from rclpy.parameter import Parameter

@@ -2,6 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 import threading
 
+import pytest
+
+pytest.importorskip('rclpy', reason='ROS 2 is not installed')
+
 from sg_depth_ros.ros.worker import InferenceWorker
 
 TIMEOUT = 10.0

@@ -1,0 +1,29 @@
+# Copyright 2026 The sg_depth_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The DDS settings that camera images need."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sg_depth_ros.share import share_directory
+
+_FAST_DDS_3 = 'FASTDDS_DEFAULT_PROFILES_FILE'
+_FAST_DDS_2 = 'FASTRTPS_DEFAULT_PROFILES_FILE'
+_WITH_FAST_DDS_2 = ('humble', 'iron', 'jazzy')
+
+
+def profile_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """Give the variables that make Fast DDS carry images; empty if the user has chosen already.
+
+    Without a large shared-memory segment it loses every best-effort image above 0.5 MB.
+
+    :param environment: the variables that are set, such as ``os.environ``.
+    """
+    chosen = (_FAST_DDS_3, _FAST_DDS_2, 'FASTDDS_BUILTIN_TRANSPORTS')
+    if any(environment.get(name) for name in chosen):
+        return {}
+    # Fast DDS 3 warns about the old name, Fast DDS 2 does not know the new one.
+    old = environment.get('ROS_DISTRO') in _WITH_FAST_DDS_2
+    profile = share_directory() / 'config' / 'fastdds_shm.xml'
+    return {_FAST_DDS_2 if old else _FAST_DDS_3: str(profile)}
