@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sg_depth_ros.camera import PinholeCamera
 from sg_depth_ros.labels import ID
 from sg_depth_ros.synthetic.lighting import Lighting, draw_lighting
-from sg_depth_ros.synthetic.mesh import Material, Mesh, concatenate, polygons
+from sg_depth_ros.synthetic.mesh import Material, Mesh, concatenate, polygons, yaw
 from sg_depth_ros.synthetic.optics import Optics
 from sg_depth_ros.synthetic.options import StreetOptions
 from sg_depth_ros.synthetic.renderer import render
@@ -26,6 +26,19 @@ _OPTICAL = np.array([[0, 0, 1.0], [-1, 0, 0], [0, -1, 0]])
 """The optical frame's axes (x right, y down, z forward) as columns in x forward, y left, z up."""
 _FAR = 700.0
 _SHADOW_STEP = 16.0
+
+
+def street_camera(width: int = 640, height: int = 192) -> PinholeCamera:
+    """Give KITTI's camera with its image stretched to a size: what the street looks best in."""
+    kitti = PinholeCamera(1242, 375, 721.5377, 721.5377, 609.5593, 172.854)
+    return kitti.resized(width, height)
+
+
+def _tilt(pitch: float, roll: float) -> NDArray[np.float64]:
+    """Give the (3, 3) rotation that lifts x by ``pitch`` after turning about x by ``roll``."""
+    cp, sp, cr, sr = np.cos(pitch), np.sin(pitch), np.cos(roll), np.sin(roll)
+    lift = np.array([[cp, 0, -sp], [0, 1, 0], [sp, 0, cp]])
+    return lift @ np.array([[1, 0, 0], [0, cr, -sr], [0, sr, cr]])
 
 
 @dataclass(frozen=True)
@@ -50,8 +63,9 @@ class StreetFrame:
     following: NDArray[np.bool_]
     """(H, W) the vehicle ahead that keeps exactly the ego's speed; part of ``moving`` unless
     the ego stands."""
-    camera_height: float
-    """Metres from the road under the camera to its centre."""
+    camera_to_base: NDArray[np.float64]
+    """(4, 4) from the optical frame to the vehicle's (on the road under the camera, x forward,
+    y left, z up), the same for all frames: [2, 3] is the camera's height."""
     scene: Mesh = field(repr=False)
     """All polygons around, in the world frame: what a simulated LiDAR sees."""
 
@@ -83,9 +97,13 @@ class Street:
         self.traffic = Traffic(
             np.random.default_rng([seed, 3]), self.world, options, self.light.night
         )
-        self._height = rng.uniform(*options.camera_height)
-        self._pitch = np.radians(rng.uniform(*options.camera_pitch))
-        self._roll = np.radians(rng.uniform(*options.camera_roll))
+        self._mount = np.eye(4)
+        self._mount[:3, :3] = _tilt(
+            np.radians(rng.uniform(*options.camera_pitch)),
+            np.radians(rng.uniform(*options.camera_roll)),
+        )
+        self._mount[:3, :3] @= _OPTICAL
+        self._mount[2, 3] = rng.uniform(*options.camera_height)
         self._wander = rng.uniform(0, 2 * np.pi)
         self._shake = np.zeros(2)
         self._optics = Optics(rng, camera.width, camera.height, self.light.exposure, options)
@@ -122,7 +140,7 @@ class Street:
             self._count * self._dt,
             np.isin(picture.objects, self.traffic.moving_ids()),
             np.isin(picture.objects, self.traffic.following_ids()),
-            self._height,
+            self._mount,
             scene,
         )
         self._count += 1
@@ -136,16 +154,10 @@ class Street:
         d = self.traffic.d + 0.12 * np.sin(0.05 * s + self._wander)
         drift = np.arctan(0.12 * 0.05 * np.cos(0.05 * s + self._wander))
         heading = line.heading(s) + drift
-        pitch = np.arctan(line.slope(s)) + self._pitch + self._shake[0]
-        roll = self._roll + 0.5 * self._shake[1]
-        ch, sh, cp, sp = np.cos(heading), np.sin(heading), np.cos(pitch), np.sin(pitch)
-        cr, sr = np.cos(roll), np.sin(roll)
-        turn = np.array([[ch, -sh, 0], [sh, ch, 0], [0, 0, 1]])
-        tilt = np.array([[cp, 0, -sp], [0, 1, 0], [sp, 0, cp]])
-        bank = np.array([[1, 0, 0], [0, cr, -sr], [0, sr, cr]])
+        sway = _tilt(np.arctan(line.slope(s)) + self._shake[0], 0.5 * self._shake[1])
         pose = np.eye(4)
-        pose[:3, :3] = turn @ tilt @ bank @ _OPTICAL
-        pose[:3, 3] = line.place(s, d, self._height)
+        pose[:3, :3] = yaw(heading) @ sway @ self._mount[:3, :3]
+        pose[:3, 3] = line.place(s, d, self._mount[2, 3])
         return pose
 
     def _surroundings(self, center: NDArray[np.float64]) -> Mesh:
@@ -155,7 +167,7 @@ class Street:
             np.sin(angle * k + self._hill_seed * (k + 1)) / k**0.7 for k in (2, 3, 5, 9, 14)
         )
         top = center[2] + 9 + 7 * np.clip(waves + 1.0, 0, 4)
-        low = float(self.world.mesh.corners[..., 2].min()) + 0.9
+        low = self.world.lowest - 0.2
         ring = _FAR * np.stack([np.cos(angle), np.sin(angle)], 1) + center[:2]
         base = np.column_stack([ring, np.full(49, low - 5)])
         peak = np.column_stack([ring, top])

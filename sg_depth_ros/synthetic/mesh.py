@@ -160,22 +160,40 @@ def box(low: ArrayLike, high: ArrayLike, label: int, **material: object) -> Mesh
     return hexahedra([[(x, y, z) for z in (z0, z1) for x, y in base]], label, **material)
 
 
+def prisms(
+    starts_n3: ArrayLike, ends_n3: ArrayLike, radii_n2: ArrayLike, sides: int, label: int,
+    **material: object,
+) -> Mesh:  # fmt: skip
+    """Make open round posts from starts to ends with radii there; shaded as if round.
+
+    ``color`` may be one for each post.
+    """
+    start, end = np.asarray(starts_n3, np.float64), np.asarray(ends_n3, np.float64)
+    radii = np.asarray(radii_n2, np.float64)
+    axis = end - start
+    axis /= np.linalg.norm(axis, axis=1)[:, None]
+    helper = np.where(np.abs(axis[:, :1]) < 0.7, [[1.0, 0, 0]], [[0, 1.0, 0]])
+    e1 = np.cross(axis, helper)
+    e1 /= np.linalg.norm(e1, axis=1)[:, None]
+    e2 = np.cross(axis, e1)
+    angle = 2 * np.pi * np.arange(sides + 1) / sides
+    ring = np.cos(angle)[:, None] * e1[:, None] + np.sin(angle)[:, None] * e2[:, None]
+    low = start[:, None] + radii[:, :1, None] * ring
+    high = end[:, None] + radii[:, 1:, None] * ring
+    corners = np.stack([low[:, :-1], low[:, 1:], high[:, 1:], high[:, :-1]], 2)
+    color = np.broadcast_to(np.asarray(material.pop('color'), np.float32), start.shape)
+    return polygons(
+        corners.reshape(-1, 4, 3), label, color=np.repeat(color, sides, axis=0),
+        normal=(ring[:, :-1] + ring[:, 1:]).reshape(-1, 3), **material,
+    )  # fmt: skip  # type: ignore[arg-type]
+
+
 def prism(
     start: ArrayLike, end: ArrayLike, radii: tuple[float, float], sides: int, label: int,
     **material: object,
 ) -> Mesh:  # fmt: skip
-    """Make an open round post from start to end with radii there; shaded as if round."""
-    start, end = np.asarray(start, np.float64), np.asarray(end, np.float64)
-    axis = (end - start) / np.linalg.norm(end - start)
-    helper = np.array([1.0, 0, 0]) if abs(axis[0]) < 0.7 else np.array([0, 1.0, 0])
-    e1 = np.cross(axis, helper)
-    e1 /= np.linalg.norm(e1)
-    e2 = np.cross(axis, e1)
-    angle = 2 * np.pi * np.arange(sides + 1) / sides
-    ring = np.cos(angle)[:, None] * e1 + np.sin(angle)[:, None] * e2
-    low, high = start + radii[0] * ring, end + radii[1] * ring
-    corners = np.stack([low[:-1], low[1:], high[1:], high[:-1]], 1)
-    return polygons(corners, label, normal=ring[:-1] + ring[1:], **material)  # type: ignore[arg-type]
+    """Make one open round post."""
+    return prisms([start], [end], [radii], sides, label, **material)
 
 
 def yaw(angle: float) -> NDArray[np.float64]:

@@ -5,9 +5,10 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from sg_depth_ros.labels import ID
-from sg_depth_ros.synthetic.mesh import Mesh, concatenate, polygons, prism
+from sg_depth_ros.synthetic.mesh import Mesh, concatenate, polygons, prisms
 
 
 class Person:
@@ -17,30 +18,38 @@ class Person:
         self.rides = rides
         self._height = rng.uniform(1.5, 1.9)
         self._build = rng.uniform(0.85, 1.2)
-        self._phase = rng.uniform(0, 2 * np.pi)
+        self._phase = rng.uniform()
         self._shirt = rng.uniform(0.02, 0.8, 3) ** 1.8
         self._trousers = rng.uniform(0.01, 0.25, 3)
         self._skin = np.array([0.52, 0.32, 0.22]) * rng.uniform(0.25, 1.2)
         self._hair = rng.uniform(0.01, 0.2) * np.array([1, 0.8, 0.6])
         self._frame = rng.uniform(0.02, 0.5, 3)
+        self._poses: dict[int, Mesh] = {}
 
     def mesh(self, walked: float) -> Mesh:
-        """Make the body after having walked or ridden so many metres."""
-        swing = 0.45 * np.sin(self._phase + walked * (2.2 if self.rides else 4.2))
-        if self.rides:
-            return concatenate([self._body(swing, 0.55, 0.45), self._bicycle()])
-        return self._body(swing * (walked > 0), 0.0, 0.05)
+        """Make the body after having walked or ridden so many metres; 16 poses a gait."""
+        cycle = walked * (2.2 if self.rides else 4.2) / (2 * np.pi)
+        pose = round(16 * (cycle + self._phase)) % 16 if walked > 0 else -1
+        if pose not in self._poses:
+            swing = 0.45 * np.sin(2 * np.pi * pose / 16) if pose >= 0 else 0.05
+            self._poses[pose] = (
+                concatenate([self._body(swing, 0.55, 0.45), self._bicycle()])
+                if self.rides
+                else self._body(swing, 0.0, 0.05)
+            )
+        return self._poses[pose]
 
     def _body(self, swing: float, lift: float, lean: float) -> Mesh:
         h, b = self._height, self._build
         label = ID['rider'] if self.rides else ID['person']
         hip = np.array([0, 0, 0.5 * h + lift * 0.75])
         neck = hip + np.array([lean * 0.6, 0, 0.33 * h])
-        parts = []
+        limbs: list[tuple[ArrayLike, ArrayLike, tuple[float, float], ArrayLike]] = []
 
-        def limb(start: object, end: object, r0: float, r1: float, color: object) -> None:
-            params = (0.15, 0.12, 0, 0, 0, self._phase)
-            parts.append(prism(start, end, (r0 * b, r1 * b), 6, label, color=color, params=params))
+        def limb(
+            start: ArrayLike, end: ArrayLike, r0: float, r1: float, color: ArrayLike
+        ) -> None:
+            limbs.append((start, end, (r0 * b, r1 * b), color))
 
         limb(hip - (0, 0, 0.06 * h), hip + (neck - hip) * 0.55, 0.15, 0.165, self._shirt)
         limb(hip + (neck - hip) * 0.55, neck, 0.165, 0.09, self._shirt)
@@ -60,7 +69,9 @@ class Person:
             if self.rides:
                 hand = np.array([0.52, side * 0.24, 1.02])
             limb(hand, shoulder, 0.04, 0.055, self._shirt if b > 0.95 else self._skin)
-        return concatenate(parts)
+        starts, ends, radii, colors = zip(*limbs, strict=True)
+        params = (0.15, 0.12, 0, 0, 0, self._phase)
+        return prisms(starts, ends, radii, 6, label, color=colors, params=params)
 
     def _bicycle(self) -> Mesh:
         label = ID['bicycle']
@@ -80,5 +91,6 @@ class Person:
             ((-0.15, 0, 0.8), (0.4, 0, 0.85)), ((0.55, 0, 0.34), (0.42, 0, 1.02)),
             ((0.45, -0.28, 1.0), (0.45, 0.28, 1.0)),
         ]  # fmt: skip
-        parts += [prism(a, b, (0.02, 0.02), 4, label, **frame) for a, b in joints]
+        starts, ends = zip(*joints, strict=True)
+        parts.append(prisms(starts, ends, [(0.02, 0.02)] * len(joints), 4, label, **frame))
         return concatenate(parts)

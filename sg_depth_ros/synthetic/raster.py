@@ -20,7 +20,7 @@ from sg_depth_ros.camera import PinholeCamera
 NEAR = 0.2
 """What is nearer to the view's plane than this, in metres, is cut away."""
 
-Keep = Callable[[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]], NDArray[np.bool_]]
+Keep = Callable[[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]], NDArray[np.bool_]]
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Grid:
         """Give the index of the first column at or right of u."""
         return self._first(self.columns, u)
 
-    def first_row(self, v: NDArray[np.float64], column: NDArray[np.intp]) -> NDArray[np.intp]:
+    def first_row(self, v: NDArray[np.float64], column: NDArray[np.int32]) -> NDArray[np.intp]:
         """Give the index of the first row at or below v in the given columns."""
         return self._first(self.rows, v if self.row_scale is None else v / self.row_scale[column])
 
@@ -173,35 +173,36 @@ def fill(
     )
     low, high = _intervals(corners_n42, span, grid.columns[column])
     hit, row = _expand(grid.first_row(low, column), grid.first_row(high, column))
-    u = grid.columns[column]
-    base = (plane_n3[span, 0] * u + plane_n3[span, 2]).astype(np.float32)
+    base = (plane_n3[span, 0] * grid.columns[column] + plane_n3[span, 2]).astype(np.float32)
     slope = plane_n3[span, 1]
     if grid.row_scale is not None:
         slope = slope * grid.row_scale[column]
-    value = base[hit] + slope.astype(np.float32)[hit] * grid.rows.astype(np.float32)[row]
-    sample = row * width + column[hit]
+    value = slope.astype(np.float32)[hit]
+    value *= grid.rows.astype(np.float32)[row]
+    value += base[hit]
+    sample = row * np.int32(width) + column.astype(np.int32)[hit]
     polygon = owner_n[span][hit]
     if keep is not None:
         kept = keep(sample, polygon, value)
         sample, polygon, value = sample[kept], polygon[kept], value[kept]
     np.maximum.at(best, sample, value)
-    winner = value == best[sample]
+    winner = np.flatnonzero(value == best[sample])
     found[sample[winner]] = polygon[winner]
     return found.reshape(height, width), best.reshape(height, width)
 
 
 def _expand(
     first: NDArray[np.intp], end: NDArray[np.intp]
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """List all integers of the ranges [first, end): the range's number and the integer."""
     count = np.maximum(end - first, 0)
-    number = np.repeat(np.arange(len(count)), count)
-    offset = first - (np.cumsum(count) - count)
-    return number, np.arange(len(number)) + offset[number]
+    number = np.repeat(np.arange(len(count), dtype=np.int32), count)
+    offset = (first - (np.cumsum(count) - count)).astype(np.int32)
+    return number, np.arange(len(number), dtype=np.int32) + offset[number]
 
 
 def _intervals(
-    corners_n42: NDArray[np.float64], span: NDArray[np.intp], u: NDArray[np.float64]
+    corners_n42: NDArray[np.float64], span: NDArray[np.int32], u: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Give the lowest and highest v of polygon span[i] on the line u[i]."""
     low, high = np.full(len(span), np.inf), np.full(len(span), -np.inf)

@@ -14,7 +14,7 @@ from sg_depth_ros.labels import ID
 from sg_depth_ros.synthetic.lighting import Lighting
 from sg_depth_ros.synthetic.materials import SHADERS, Surface
 from sg_depth_ros.synthetic.mesh import Material, Mesh
-from sg_depth_ros.synthetic.raster import Grid, Keep, planes, visible
+from sg_depth_ros.synthetic.raster import NEAR, Grid, Keep, planes, visible
 from sg_depth_ros.synthetic.shadows import ContactMap, ShadowMap
 from sg_depth_ros.synthetic.textures import leaf_masks
 
@@ -41,46 +41,55 @@ def leaf_filter(mesh: Mesh, rotation: NDArray[np.float64], grid: Grid, pixel: fl
     given; ``mesh.corners`` are in the view's frame; ``pixel`` is the angle between samples.
     """
     leafy = mesh.material == Material.LEAVES
+    leaves = np.flatnonzero(leafy)
+    number = np.zeros(len(mesh), np.int32)
+    number[leaves] = np.arange(len(leaves))
+    gradient, offset = _texture_in_view(mesh, rotation, leaves)
     masks = leaf_masks()
-    gradient, offset = _texture_in_view(mesh, rotation)
-    scale = np.linalg.norm(gradient, axis=2).max(1) * pixel
-    width = len(grid.columns)
+    side = np.array([mask.shape[1] for mask in masks])
+    start = np.cumsum([0, *(mask.size for mask in masks)])
+    texels = np.concatenate([mask.ravel() for mask in masks]) > 0.45
+    # One level of detail a polygon, by the footprint of a pixel at its middle.
+    away = np.maximum(mesh.corners[leaves, :, 2].mean(1), NEAR)
+    scale = np.linalg.norm(gradient, axis=2).max(1) * pixel * away * side[0]
+    level = np.clip(np.log2(np.maximum(scale, 1)), 0, len(masks) - 1).astype(np.intp)
+    side = side[level].astype(np.int32)
+    first = (start[level] + mesh.params[leaves, 0].astype(np.intp) * side * side).astype(np.int32)
+    g = (gradient * side[:, None, None]).reshape(-1, 6).T.astype(np.float32)
+    b = (offset * side[:, None]).T.astype(np.float32)
+    width = np.int32(len(grid.columns))
+    columns, rows = grid.columns.astype(np.float32), grid.rows.astype(np.float32)
 
     def keep(
-        sample: NDArray[np.intp], polygon: NDArray[np.intp], inverse: Array
+        sample: NDArray[np.int32], polygon: NDArray[np.int32], inverse: Array
     ) -> NDArray[np.bool_]:
         kept = np.ones(len(sample), np.bool_)
         at = np.flatnonzero(leafy[polygon])
-        p = polygon[at]
-        column, row = sample[at] % width, sample[at] // width
-        x, y = grid.columns[column], grid.rows[row]
+        p = number[polygon[at]]
+        row = sample[at] // width
+        column = sample[at] - row * width
+        x, y = columns[column], rows[row]
         if grid.row_scale is not None:
-            y = y * grid.row_scale[column]
+            y = y * grid.row_scale.astype(np.float32)[column]
         z = 1 / inverse[at]
-        g = gradient[p]
-        u = (g[:, 0, 0] * x + g[:, 0, 1] * y + g[:, 0, 2]) * z + offset[p, 0]
-        v = (g[:, 1, 0] * x + g[:, 1, 1] * y + g[:, 1, 2]) * z + offset[p, 1]
-        level = np.clip(np.log2(np.maximum(scale[p] * z * 64, 1)), 0, len(masks) - 1)
-        level = level.astype(np.intp)
-        page = mesh.params[p, 0].astype(np.intp)
-        for k, mask in enumerate(masks):
-            chosen = np.flatnonzero(level == k)
-            side = mask.shape[1]
-            column = np.clip(u[chosen] * side, 0, side - 1).astype(np.intp)
-            row = np.clip(v[chosen] * side, 0, side - 1).astype(np.intp)
-            kept[at[chosen]] = mask[page[chosen], row, column] > 0.45
+        u = ((g[0][p] * x + g[1][p] * y + g[2][p]) * z + b[0][p]).astype(np.int32)
+        v = ((g[3][p] * x + g[4][p] * y + g[5][p]) * z + b[1][p]).astype(np.int32)
+        last = side[p] - 1
+        kept[at] = texels[
+            first[p] + np.clip(v, 0, last) * side[p] + np.clip(u, 0, last)
+        ]
         return kept
 
     return keep
 
 
 def _texture_in_view(
-    mesh: Mesh, rotation: NDArray[np.float64]
+    mesh: Mesh, rotation: NDArray[np.float64], chosen: NDArray[np.integer]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Give g (N, 2, 3) and b (N, 2) with texture = g . point + b for points in the view."""
-    gradient = mesh.texture[..., :3] @ rotation
-    start = (gradient * mesh.corners[:, 0][:, None]).sum(2)
-    return gradient, mesh.texture[..., 3] - start
+    """Give g (M, 2, 3), b (M, 2) of chosen polygons: texture = g . point in the view + b."""
+    gradient = mesh.texture[chosen][..., :3] @ rotation
+    start = (gradient * mesh.corners[chosen, 0][:, None]).sum(2)
+    return gradient, mesh.texture[chosen][..., 3] - start
 
 
 def in_view(mesh: Mesh, view_to_world: NDArray[np.float64]) -> Mesh:
@@ -116,7 +125,7 @@ def render(
     depth = np.full(len(polygon), np.inf, np.float32)
     plane = planes(mesh.corners[seen])[which]
     ray64 = ray[hit].astype(np.float64)
-    z = 1 / (plane * ray64).sum(1)
+    z = 1 / np.einsum('nk,nk->n', plane, ray64)
     depth[hit] = z
     normal = mesh.normal[seen]
     surface = _surface(mesh, seen, which, rotation, camera, ray[hit], z, plane, light.night)
@@ -157,16 +166,15 @@ def _surface(
     night: bool,
 ) -> Surface:  # fmt: skip
     """Interpolate texture coordinates and their footprints at the pixels."""
-    gradient = mesh.texture[seen][..., :3] @ rotation
-    start = (gradient * mesh.corners[seen, 0][:, None]).sum(2)
-    offset = (mesh.texture[seen][..., 3] - start)[which]
+    gradient, offset = _texture_in_view(mesh, rotation, seen)
+    offset = offset[which]
     z32 = z.astype(np.float32)
     coordinates, footprints = [], []
     # d(uv)/d(pixel) for uv = (g . ray) z + b with 1 / z = plane . ray.
     bend_x, bend_y = (plane[:, :2] * z[:, None]).astype(np.float32).T
     for axis in range(2):
         g = gradient[:, axis].astype(np.float32)[which]
-        along = (g * ray).sum(1)
+        along = np.einsum('nk,nk->n', g, ray)
         coordinates.append((along * z + offset[:, axis]).astype(np.float32))
         dx = (g[:, 0] - along * bend_x) / camera.fx
         dy = (g[:, 1] - along * bend_y) / camera.fy
@@ -221,7 +229,7 @@ def _headlights(
 ) -> Array:
     """Give the light (N, 3) of the ego's low beams: a wide, flat cone that fades with distance."""
     beam = np.exp(-((ray[:, 0] / 0.5) ** 2)) * np.clip(1.0 - (0.06 - ray[:, 1]) * 9, 0.03, 1)
-    facing = np.clip(-(normal * world_ray).sum(1), 0.0, 1) * 0.7 + 0.3
+    facing = np.clip(-np.einsum('nk,nk->n', normal, world_ray), 0.0, 1) * 0.7 + 0.3
     falloff = 1 / (1 + (z / 14) ** 2)
     warm = np.array([1.0, 0.92, 0.78], np.float32)
     return ((beam * facing * falloff)[:, None] * warm).astype(np.float32)

@@ -20,6 +20,9 @@ _SIGHT = 200.0
 _FORGET = 60.0
 
 
+_EGO = Vehicle(concatenate([]), 4.5, 1.8, 1.5)
+
+
 @dataclass
 class _Agent:
     body: Vehicle | Person
@@ -68,6 +71,8 @@ class Traffic:
         self._agents: list[_Agent] = []
         self._next_id = 1
         self.following = bool(rng.uniform() < options.follow_probability)
+        # A town's walkers come from a small cast, so that their poses are made once.
+        self._cast = [Person(rng, False) for _ in range(14)]
         self._populate()
 
     def _add(self, body: Vehicle | Person, s: float, d: float, direction: int, speed: float,
@@ -120,7 +125,8 @@ class Traffic:
                     d = side * (kerb + rng.uniform(0.6, max(0.7, style.pavement - 0.4)))
                     speed = rng.uniform(0.8, 1.7) * (rng.uniform() < 0.85)
                     direction = int(rng.choice([-1, 1]))
-                    self._add(Person(rng, False), s + rng.uniform(0, stretch), d, direction, speed,
+                    person = self._cast[int(rng.integers(len(self._cast)))]
+                    self._add(person, s + rng.uniform(0, stretch), d, direction, speed,
                               KERB)  # fmt: skip
         if style.area != 'highway' and rng.uniform() < 0.003 * density * stretch:
             direction = int(rng.choice([-1, 1]))
@@ -143,7 +149,7 @@ class Traffic:
                 agent.s += moved
                 continue
             if isinstance(agent.body, Vehicle):
-                goal = self._allowed(agent, agent.cruise)
+                goal = self._allowed(agent)
                 agent.speed += np.clip(goal - agent.speed, -6 * dt, 1.8 * dt)
                 agent.speed = max(0.0, agent.speed)
             agent.s += agent.direction * agent.speed * dt
@@ -183,19 +189,17 @@ class Traffic:
         if self.time < self._stop_until:
             goal = 0.0
         if not self.following:
-            ego = _Agent(Person(np.random.default_rng(0), False), 0, self.s, self.d, 1, self.speed,
-                         goal)  # fmt: skip
-            goal = min(goal, self._allowed(ego, goal))
+            goal = min(goal, self._allowed(_Agent(_EGO, 0, self.s, self.d, 1, self.speed, goal)))
         change = np.clip(goal - self.speed, -3.0 * dt, 1.5 * dt)
         before, self.speed = self.speed, max(0.0, self.speed + change)
         moved = (before + self.speed) / 2 * dt
         self.s += moved
         return moved
 
-    def _allowed(self, agent: _Agent, cruise: float) -> float:
+    def _allowed(self, agent: _Agent) -> float:
         """Give the speed that keeps a safe gap to whoever is ahead in the same lane."""
         nearest = np.inf
-        speed = cruise
+        speed = agent.cruise
         for o in self._agents:
             ahead = (o.s - agent.s) * agent.direction - (o.length + agent.length) / 2
             if o.id != agent.id and abs(o.d - agent.d) < 1.5 and -1 < ahead < nearest:
@@ -204,7 +208,7 @@ class Traffic:
             ahead = (self.s - agent.s) * agent.direction - (agent.length / 2 + 2.5)
             if -1 < ahead < nearest:
                 nearest, speed = ahead, self.speed
-        return float(min(cruise, max(0.0, speed + 0.6 * (nearest - 3.0 - 0.9 * agent.speed))))
+        return float(min(agent.cruise, max(0.0, speed + 0.6 * (nearest - 3.0 - 0.9 * agent.speed))))
 
     def mesh(self) -> tuple[Mesh, NDArray[np.float64]]:
         """Give what moves as one mesh, and vehicles' footprints (N, 4, 2)."""

@@ -185,7 +185,7 @@ def make_truck(rng: np.random.Generator, lamps: float = 0.25) -> Vehicle:
         p = p if side > 0 else p[[1, 0, 3, 2]] * (1, -1, 1)
         parts.append(polygons([p], label, uv=_PICTURE_UV, **_picture('truck_side', color)))
     parts.append(
-        _face(-length / 2 - 0.01, -half, half, 0.75, height, rear, color, lamps * 2, -1)
+        _face(-length / 2 - 0.01, -half, half, 0.75, height, rear, color, lamps * 2, -1, label)
     )
     paint = {'color': cab_color, 'params': (3.0, 0.05, 0, 0, 0, 1)}
     cab = [
@@ -196,9 +196,9 @@ def make_truck(rng: np.random.Generator, lamps: float = 0.25) -> Vehicle:
     parts.append(hexahedra([cab], label, **paint))
     screen = cab_top - 1.2
     parts.append(_face(length / 2 + 0.01, -half * 0.9, half * 0.9, screen, cab_top - 0.3,
-                       'windscreen', cab_color, 0, 1))  # fmt: skip
+                       'windscreen', cab_color, 0, 1, label))  # fmt: skip
     parts.append(_face(length / 2 + 0.01, -half * 0.97, half * 0.97, 0.5, screen - 0.1,
-                       'car_front', cab_color, lamps * 2, 1))  # fmt: skip
+                       'car_front', cab_color, lamps * 2, 1, label))  # fmt: skip
     dark = {'color': (0.02, 0.02, 0.02), 'params': (1, 0.1, 0, 0, 0, 0)}
     parts.append(box((-length / 2 + 0.1, -half * 0.8, 0.5), (cab_x, half * 0.8, 0.95), label, **dark))
     parts.append(_wheels(length, half, 0.5, (-0.36, -0.24, 0.38), label))
@@ -214,9 +214,9 @@ def make_bus(rng: np.random.Generator, lamps: float = 0.25) -> Vehicle:
                uv=_PICTURE_UV, **_picture('bus_side', color))  # fmt: skip
     roof = polygons(body.corners[4:] + (0, 0, 0.01), label, **paint)
     ends = [
-        _face(-length / 2 - 0.01, -half, half, 0.3, height, 'bus_rear', color, lamps * 2, -1),
-        _face(length / 2 + 0.01, -half, half, 0.3, 1.2, 'car_front', color, lamps * 2, 1),
-        _face(length / 2 + 0.01, -half, half, 1.2, height, 'windscreen', color, 0, 1),
+        _face(-length / 2 - 0.01, -half, half, 0.3, height, 'bus_rear', color, lamps * 2, -1, label),
+        _face(length / 2 + 0.01, -half, half, 0.3, 1.2, 'car_front', color, lamps * 2, 1, label),
+        _face(length / 2 + 0.01, -half, half, 1.2, height, 'windscreen', color, 0, 1, label),
     ]
     wheels = _wheels(length, half, 0.48, (-0.28, 0.28), label)
     return Vehicle(concatenate([body, roof, *ends, wheels]), float(length), width, float(height))
@@ -232,12 +232,12 @@ def _picture(name: str, color: object, emission: float = 0.0) -> dict[str, objec
 
 def _face(
     x: float, y0: float, y1: float, z0: float, z1: float, name: str, color: object,
-    emission: float, towards: int,
+    emission: float, towards: int, label: int = ID['car'],
 ) -> Mesh:  # fmt: skip
     """Make an upright picture across the vehicle that faces forward (1) or back (-1)."""
     y0, y1 = (y0, y1) if towards > 0 else (y1, y0)
     corners = [(x, y0, z0), (x, y1, z0), (x, y1, z1), (x, y0, z1)]
-    return polygons([corners], ID['car'], uv=_PICTURE_UV, **_picture(name, color, emission))  # type: ignore[arg-type]
+    return polygons([corners], label, uv=_PICTURE_UV, **_picture(name, color, emission))  # type: ignore[arg-type]
 
 
 def _wheels(

@@ -22,7 +22,7 @@ from sg_depth_ros.synthetic.furniture import (
     make_traffic_light,
 )
 from sg_depth_ros.synthetic.ground import KERB, STEP, draw_ground_colors, make_ground
-from sg_depth_ros.synthetic.mesh import Mesh, concatenate, yaw
+from sg_depth_ros.synthetic.mesh import Material, Mesh, concatenate, yaw
 from sg_depth_ros.synthetic.options import StreetOptions
 from sg_depth_ros.synthetic.plants import make_bush, make_hedge, make_tree
 from sg_depth_ros.synthetic.styles import SHARPEST, Style
@@ -62,6 +62,8 @@ class World:
         self._first = self._next = int(-(BEHIND // CHUNK) - 1)
         self.mesh = concatenate([])
         self.footprints = np.zeros((0, 4, 2))
+        self.lowest = 0.0
+        """Height of the lowest ground in metres."""
 
     def cover(self, s: float) -> bool:
         """Make the world around s; says whether it changed."""
@@ -79,6 +81,8 @@ class World:
             self.line.forget(self._first * CHUNK - CHUNK)
             self.mesh = concatenate(chunk.mesh for chunk in self._chunks)
             self.footprints = np.concatenate([chunk.footprints for chunk in self._chunks])
+            ground = np.isin(self.mesh.material, (Material.ROAD, Material.TERRAIN))
+            self.lowest = float(self.mesh.corners[ground, :, 2].min())
         return changed
 
     def _make(self, number: int) -> Chunk:
