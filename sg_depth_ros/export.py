@@ -56,7 +56,8 @@ class SegmentationGraph(nn.Module):
     def forward(self, image_bhw3: Tensor) -> tuple[Tensor, ...]:
         """From uint8 RGB (B, H, W, 3) to uint8 labels (B, H, W) and features (B, D, H/s, W/s)."""
         features, logits_bchw = self.network(_as_network_input(image_bhw3))
-        labels_bhw = logits_bchw.argmax(1).to(torch.uint8)
+        # Along the innermost axis: OpenVINO takes 5 ms for it, and 14 across planes.
+        labels_bhw = logits_bchw.permute(0, 2, 3, 1).argmax(-1).to(torch.uint8)
         return labels_bhw, *(features[stride] for stride in self.strides)
 
 

@@ -81,10 +81,10 @@ def _session(path: Path, threads: int) -> ort.InferenceSession:
     options.inter_op_num_threads = 1
     # Warnings about the machine (no GPU, odd caches) would come with every start.
     options.log_severity_level = 3
-    # Threads spin within a run and sleep after it. If they went on, one network's threads would
-    # take the cores from the other's: 104 ms a frame became 63 on two cores (76 without any
-    # spinning), and a waiting node costs nothing.
-    options.add_session_config_entry('session.force_spinning_stop', '1')
+    # Waiting threads sleep: spinning ones take the cores from the other network's threads and
+    # from the rest of the robot. On two cores a frame took 70-82 ms so, and 103 with spinning;
+    # spinning only within a run gave 63 on an idle machine and up to 500 on a busy one.
+    options.add_session_config_entry('session.intra_op.allow_spinning', '0')
     return ort.InferenceSession(path, options, providers=['CPUExecutionProvider'])
 
 

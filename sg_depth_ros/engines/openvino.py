@@ -79,7 +79,7 @@ def _compile(core: Any, path: Path, threads: int) -> ov.CompiledModel:
             # By itself it takes bf16 where the processor has it, and answers otherwise than
             # every other run-time.
             'INFERENCE_PRECISION_HINT': 'f32',
-            # Pinned threads of two processes would pile up on the same cores.
+            # A pinned thread cannot leave a core that another process has taken.
             'ENABLE_CPU_PINNING': False,
         },
     )
