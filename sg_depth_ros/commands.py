@@ -108,18 +108,16 @@ def street(
     ] = Storage.FOLDER,
 ) -> None:
     """Write a drive through a synthetic street with exact depth, labels and motion."""
-    from sg_depth_ros.synthetic import drive, write_bag, write_folder
+    from sg_depth_ros.synthetic import drive, street_camera, write_bag, write_folder
 
-    width, height = parse_size(size)
+    camera = street_camera(*parse_size(size))
     with progress_bar() as bar:
         task = bar.add_task('street', total=frames, note='')
-        drawn = bar.track(
-            drive(street_camera(width, height), frames, seed, fps=fps), frames, task_id=task
-        )
+        drawn = bar.track(drive(camera, frames, seed, fps=fps), frames, task_id=task)
         if storage is Storage.FOLDER:
-            write_folder(drawn, out)
+            write_folder(out, drawn)
         else:
-            write_bag(drawn, out, storage=storage.value)
+            write_bag(out, drawn, storage.value)
 
 
 def info(

@@ -154,7 +154,7 @@ def _turbo(share: NDArray[np.floating]) -> Rgb:
 
 def _text(image: Rgb, text: str, x: int, y: int, scale: float) -> None:
     """Write white text with a dark rim in place, readable on any ground."""
-    for color, thickness in (((0, 0, 0), 3), ((255, 255, 255), 1)):
-        cv2.putText(
-            image, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, scale, color, thickness, cv2.LINE_AA
-        )
+    # A thicker stroke below it would not do: OpenCV 5 makes bold letters wider.
+    rim = [((x + dx, y + dy), (0, 0, 0)) for dx in (-1, 0, 1) for dy in (-1, 0, 1)]
+    for place, color in [*rim, ((x, y), (255, 255, 255))]:
+        cv2.putText(image, text, place, cv2.FONT_HERSHEY_SIMPLEX, scale, color, 1, cv2.LINE_AA)

@@ -40,9 +40,18 @@ def replay(
     Writes summary.json, depth.mp4, depth.png, cloud.ply, cloud.png and node.log.
     """
     from sg_depth_ros.ros.replay import ReplayOptions
+    from sg_depth_ros.ros.replay_report import replay_into
 
-    options = ReplayOptions(bundle, engine, rate, image_topic)
-    print_summary(run_replay(bag, out, options, record))
+    with progress_bar() as bar:
+        task = bar.add_task('replay', total=None, note='')
+        summary = replay_into(
+            bag,
+            out,
+            ReplayOptions(bundle, engine, rate, image_topic),
+            record,
+            lambda done, total, note: bar.update(task, completed=done, total=total, note=note),
+        )
+    print_summary(summary)
 
 
 def demo(
@@ -58,7 +67,16 @@ def demo(
     """
     from sg_depth_ros.demo import run_demo
 
-    summary, errors = run_demo(out, bundle, engine, frames, seed)
+    with progress_bar() as bar:
+        task = bar.add_task('demo', total=None, note='')
+        summary, errors = run_demo(
+            out,
+            bundle,
+            engine,
+            frames,
+            seed,
+            lambda done, total, note: bar.update(task, completed=done, total=total, note=note),
+        )
     print_summary(summary)
     table = Table(title='Errors against exact depth (median scaling)')
     for name in errors:
@@ -66,21 +84,6 @@ def demo(
     table.add_row(*(f'{value:.3f}' for value in errors.values()))
     Console().print(table)
     Console().print(f'Look at {out}/depth.png, {out}/cloud.png and {out}/depth.mp4')
-
-
-def run_replay(bag: Path, out: Path, options: Any, record: Path | None) -> dict[str, Any]:
-    """Replay with a progress bar; give the summary."""
-    from sg_depth_ros.ros.replay_report import replay_into
-
-    with progress_bar() as bar:
-        task = bar.add_task('replay', total=None, note='')
-        return replay_into(
-            bag,
-            out,
-            options,
-            record,
-            lambda done, total, note: bar.update(task, completed=done, total=total, note=note),
-        )
 
 
 def print_summary(summary: dict[str, Any]) -> None:

@@ -40,9 +40,10 @@ RECORDED = (DEPTH, LABELS)
 ERROR_LEVEL = 2
 READY_SECONDS = 600.0
 """A first start may build an engine, which takes minutes."""
+LAST_FRAME_SECONDS = 10.0
+"""How long the depth of the last frame may take."""
 SETTLE_SECONDS = 1.0
-LAST_FRAME_SECONDS = 5.0
-"""How long the last frames may take after the bag has ended."""
+"""How long the other outputs of that frame may take after its depth."""
 
 Progress = Callable[[int, int, str], None]
 """Called with frames sent, frames in all, and a few words on what is going on."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
@@ -59,17 +59,22 @@ class ReplayedFrame:
     labels: NDArray[np.uint8] | None
 
 
+Inspect = Callable[[ReplayedFrame], None]
+
+
 def replay_into(
     bag: Path,
     out: Path,
     options: ReplayOptions,
     record: Path | None = None,
     progress: Progress = lambda done, total, note: None,
+    inspect: Inspect = lambda frame: None,
 ) -> dict[str, Any]:
     """Replay a bag and write all that this module can write into ``out``; give the summary.
 
     :param record: keeps all outputs as a new bag; without it only what the pictures need is
         stored, for the time of the call.
+    :param inspect: is shown every frame that came back.
     :raises BagError: see :func:`sg_depth_ros.ros.replay.replay`; so for the other errors.
     :raises BundleError: when the bundle is missing or damaged.
     """
@@ -85,8 +90,15 @@ def replay_into(
             write_cloud(out, replayed.last_cloud)
         frames = replayed_frames(bag, outputs, replayed.image_topic)
         total = replayed.received[DEPTH]
-        write_pictures(frames, total, out, bundle, max(replayed.fps, 1.0), progress)
+        seen = _inspected(frames, inspect)
+        write_pictures(seen, total, out, bundle, max(replayed.fps, 1.0), progress)
     return summary
+
+
+def _inspected(frames: Iterator[ReplayedFrame], inspect: Inspect) -> Iterator[ReplayedFrame]:
+    for frame in frames:
+        inspect(frame)
+        yield frame
 
 
 def summarise(bag: Path, bundle: Bundle, rate: float, replayed: Replayed) -> dict[str, Any]:
