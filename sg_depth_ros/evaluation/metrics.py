@@ -141,11 +141,12 @@ def compare_depth(
     scaling: Scaling = 'median',
     min_depth: float = 1e-3,
     max_depth: float = 80.0,
+    max_truth: float | None = None,
 ) -> Compared:
     """Pick the pixels to compare, align the prediction and clamp it.
 
-    :param truth_hw: (H, W) metres; NaN, +-inf and values outside (min_depth, max_depth) are no
-        truth.
+    :param truth_hw: (H, W) metres; NaN, +-inf and values outside (min_depth, max_truth) are no
+        truth; ``max_truth`` is ``max_depth``, the limit that predictions are clamped to, if None.
     :param prediction_hw: (H, W); NaN and values <= 0 are no prediction, +inf is beyond range and
         is compared as ``max_depth``.
     :param mask: (H, W) bool, where to compare; everywhere if None.
@@ -157,7 +158,7 @@ def compare_depth(
             f'truth of shape {truth_hw.shape} and prediction of shape {prediction_hw.shape} '
             'cannot be compared; resize the prediction to the truth first'
         )
-    true_hw = (truth_hw > min_depth) & (truth_hw < max_depth)
+    true_hw = (truth_hw > min_depth) & (truth_hw < (max_depth if max_truth is None else max_truth))
     if mask is not None:
         true_hw &= mask
     where_hw = true_hw & (prediction_hw > 0)

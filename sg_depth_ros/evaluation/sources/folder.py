@@ -1,0 +1,109 @@
+# Copyright 2026 The sg_depth_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""A folder of images with depth in KITTI's 16-bit convention."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sg_depth_ros.camera import PinholeCamera
+from sg_depth_ros.evaluation.frames import EvaluationError, Frame
+from sg_depth_ros.evaluation.sources.images import (
+    list_images,
+    read_depth,
+    read_labels,
+    read_rgb,
+)
+
+
+class FolderSource:
+    """``images/`` and ``depth/``, with ``labels/`` and intrinsics where they are.
+
+    Depth and labels are PNG of the image's stem. ``intrinsics.csv`` has the columns name, fx, fy,
+    cx, cy; ``camera.json`` is one camera for all. Without either, depth is not corrected for the
+    focal length.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        """List the folder; raises EvaluationError if images or depth are missing."""
+        self.path = Path(path)
+        if not (self.path / 'images').is_dir() or not (self.path / 'depth').is_dir():
+            raise EvaluationError(
+                f'{self.path} has no images/ and depth/ folders; expected pictures in the one and '
+                '16-bit PNG of the same names (metres * 256) in the other'
+            )
+        self.name = f'folder {self.path.resolve().name}'
+        images = list_images(self.path / 'images')
+        self._images = {
+            name: file
+            for name, file in images.items()
+            if (self.path / 'depth' / f'{name}.png').is_file()
+        }
+        if not self._images:
+            raise EvaluationError(
+                f'none of the {len(images)} images in {self.path} has a depth of its name '
+                '(depth/NAME.png)'
+            )
+        missing = len(images) - len(self._images)
+        self.notes = [f'{missing} images have no depth and are left out'] if missing else []
+        self._cameras = _read_cameras(self.path, self._images)
+        if not self._cameras:
+            self.notes.append('no intrinsics.csv or camera.json: no correction for focal length')
+
+    def names(self) -> list[str]:
+        """Give the stems of the images that have depth."""
+        return list(self._images)
+
+    def frames(self, names: Collection[str]) -> Iterator[Frame]:
+        """Read the frames of these names."""
+        for name in self._images:
+            if name in names:
+                yield self._read(name)
+
+    def truths(self) -> Iterator[tuple[str, NDArray[np.float32]]]:
+        """Read all depth images."""
+        for name in self._images:
+            yield name, read_depth(self.path / 'depth' / f'{name}.png')
+
+    def _read(self, name: str) -> Frame:
+        image = read_rgb(self._images[name])
+        truth = read_depth(self.path / 'depth' / f'{name}.png')
+        labels_file = self.path / 'labels' / f'{name}.png'
+        labels = read_labels(labels_file) if labels_file.is_file() else None
+        size = image.shape[:2]
+        if truth.shape != size or (labels is not None and labels.shape != size):
+            raise EvaluationError(
+                f'{name}: image, depth and labels must have one size, found {size}, {truth.shape}'
+                f'{"" if labels is None else f" and {labels.shape}"}'
+            )
+        intrinsics = self._cameras.get(name, self._cameras.get(''))
+        camera = PinholeCamera(size[1], size[0], *intrinsics) if intrinsics else None
+        return Frame(name, image, truth, camera, labels)
+
+
+def _read_cameras(path: Path, names: Collection[str]) -> dict[str, tuple[float, ...]]:
+    """Give fx, fy, cx, cy by image name, under '' for all images; raises EvaluationError."""
+    table = path / 'intrinsics.csv'
+    if table.is_file():
+        try:
+            with table.open(newline='') as file:
+                cameras = {
+                    row['name']: tuple(float(row[key]) for key in ('fx', 'fy', 'cx', 'cy'))
+                    for row in csv.DictReader(file)
+                }
+        except (KeyError, TypeError, ValueError) as error:
+            raise EvaluationError(
+                f'{table}: {error!r}; expected the columns name, fx, fy, cx, cy'
+            ) from error
+        if missing := sorted(set(names) - set(cameras)):
+            raise EvaluationError(f'{table} has no row for {missing[0]}; add its intrinsics')
+        return cameras
+    if (path / 'camera.json').is_file():
+        camera = PinholeCamera.from_json(path / 'camera.json')
+        return {'': (camera.fx, camera.fy, camera.cx, camera.cy)}
+    return {}

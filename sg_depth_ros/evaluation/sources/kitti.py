@@ -1,0 +1,192 @@
+# Copyright 2026 The sg_depth_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""KITTI in its raw layout, with the splits and the truth that publications use."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sg_depth_ros.camera import PinholeCamera
+from sg_depth_ros.evaluation.frames import EvaluationError, Frame
+from sg_depth_ros.evaluation.lidar import splat_nearest
+from sg_depth_ros.evaluation.sources.images import SUFFIXES, read_depth, read_rgb
+
+
+@dataclass(frozen=True)
+class KittiFrame:
+    """One line of a split: ``DATE/DRIVE INDEX SIDE``, side l or r."""
+
+    date: str
+    drive: str
+    index: int
+    side: str
+
+    @property
+    def name(self) -> str:
+        """The name in tables."""
+        return f'{self.drive}/{self.index:010d}{self.side}'
+
+    @property
+    def camera(self) -> str:
+        """The number of the colour camera."""
+        return '02' if self.side == 'l' else '03'
+
+
+def read_split(path: str | Path) -> list[KittiFrame]:
+    """Read a split file of monodepth2 (``eigen/test_files.txt``); raises EvaluationError."""
+    frames = []
+    try:
+        lines = Path(path).read_text().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise EvaluationError(f'the split {path} cannot be read: {error}') from error
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            folder, index, side = line.split()
+            date, drive = folder.split('/')
+            frames.append(KittiFrame(date, drive, int(index), {'l': 'l', 'r': 'r'}[side]))
+        except (KeyError, ValueError) as error:
+            raise EvaluationError(
+                f'{path}, line {number}: found {line!r}, expected DATE/DRIVE INDEX l|r'
+            ) from error
+    if not frames:
+        raise EvaluationError(f'the split {path} is empty; expected lines DATE/DRIVE INDEX l|r')
+    return frames
+
+
+@cache
+def read_calibration(path: Path) -> dict[str, NDArray[np.float64]]:
+    """Read a KITTI calibration file: numbers (N,) by key; dates are left out."""
+    if not path.is_file():
+        raise EvaluationError(f'{path} is missing; unpack the calibration of that date there')
+    values = {}
+    for line in path.read_text().splitlines():
+        key, _, numbers = line.partition(':')
+        try:
+            values[key] = np.array([float(number) for number in numbers.split()])
+        except ValueError:
+            continue
+    return values
+
+
+def raw_lidar_depth(
+    points_n4: NDArray[np.float32],
+    camera_from_lidar_34: NDArray[np.float64],
+    height: int,
+    width: int,
+) -> NDArray[np.float32]:
+    """Make the truth of the Eigen split as every publication has it since Eigen et al.
+
+    It differs from a right projection in two ways that are kept: pixels are rounded and moved
+    by one (the code counts from 1, as MATLAB does), and the depth is the LiDAR's forward
+    coordinate instead of the camera's, about 0.27 m more.
+    """
+    points = points_n4[points_n4[:, 0] >= 0].astype(np.float64)
+    homogeneous = np.concatenate([points[:, :3], np.ones((len(points), 1))], 1)
+    projected = homogeneous @ camera_from_lidar_34.T
+    front_n = projected[:, 2] > 0
+    cells = np.rint(projected[front_n, :2] / projected[front_n, 2:]) - 1
+    cells = np.clip(cells, -1, 1 << 20).astype(np.intp)
+    return splat_nearest(cells[:, 1], cells[:, 0], points[front_n, 0], height, width)
+
+
+class KittiSource:
+    """KITTI raw at ``root`` with a split; truth is the raw LiDAR or the improved depth.
+
+    :param root: folder with ``DATE/DRIVE/image_02/data`` and the calibration files.
+    :param split: see :func:`read_split`.
+    :param improved: take ``proj_depth/groundtruth`` of the depth benchmark, looked for under
+        ``root/DATE/DRIVE``, ``root/DRIVE``, ``root/train/DRIVE`` and ``root/val/DRIVE``; frames
+        without it are left out, as in the 652 of the 697.
+    """
+
+    def __init__(self, root: str | Path, split: str | Path, improved: bool = False) -> None:
+        """List the frames; raises EvaluationError when an image or the calibration is missing."""
+        self.root = Path(root)
+        self.name = f'KITTI {Path(split).parent.name}/{Path(split).name}'
+        self.notes: list[str] = []
+        self._improved = improved
+        wanted = read_split(split)
+        self._frames = {frame.name: frame for frame in wanted}
+        if improved:
+            self._frames = {
+                name: frame
+                for name, frame in self._frames.items()
+                if self._improved_file(frame) is not None
+            }
+            left_out = len(wanted) - len(self._frames)
+            self.notes = [f'{left_out} of {len(wanted)} frames have no improved depth: left out']
+        if not self._frames:
+            raise EvaluationError(
+                f'no proj_depth/groundtruth under {self.root} for the drives of {split}; unpack '
+                'the annotated depth maps there'
+            )
+        for frame in self._frames.values():
+            self._image_file(frame)
+
+    def names(self) -> list[str]:
+        """Give the names in the order of the split."""
+        return list(self._frames)
+
+    def frames(self, names: Collection[str]) -> Iterator[Frame]:
+        """Read the frames of these names."""
+        for name, frame in self._frames.items():
+            if name not in names:
+                continue
+            image = read_rgb(self._image_file(frame))
+            height, width = image.shape[:2]
+            matrix = self._projection(frame)[:, :3]
+            camera = PinholeCamera.from_matrix(matrix, width, height)
+            yield Frame(name, image, self._truth(frame), camera)
+
+    def truths(self) -> Iterator[tuple[str, NDArray[np.float32]]]:
+        """Read all truths."""
+        for name, frame in self._frames.items():
+            yield name, self._truth(frame)
+
+    def _projection(self, frame: KittiFrame) -> NDArray[np.float64]:
+        values = read_calibration(self.root / frame.date / 'calib_cam_to_cam.txt')
+        return values[f'P_rect_{frame.camera}'].reshape(3, 4)
+
+    def _image_file(self, frame: KittiFrame) -> Path:
+        folder = self.root / frame.date / frame.drive / f'image_{frame.camera}' / 'data'
+        for suffix in SUFFIXES:
+            if (file := folder / f'{frame.index:010d}{suffix}').is_file():
+                return file
+        raise EvaluationError(
+            f'{folder} has no image {frame.index:010d}; unpack the drive there or take its line '
+            'out of the split'
+        )
+
+    def _improved_file(self, frame: KittiFrame) -> Path | None:
+        tail = f'proj_depth/groundtruth/image_{frame.camera}/{frame.index:010d}.png'
+        for folder in (frame.date, '.', 'train', 'val'):
+            if (file := self.root / folder / frame.drive / tail).is_file():
+                return file
+        return None
+
+    def _truth(self, frame: KittiFrame) -> NDArray[np.float32]:
+        if self._improved and (file := self._improved_file(frame)) is not None:
+            return read_depth(file)
+        date = self.root / frame.date
+        scan = date / frame.drive / 'velodyne_points' / 'data' / f'{frame.index:010d}.bin'
+        if not scan.is_file():
+            raise EvaluationError(f'{scan} is missing; unpack the LiDAR of the drive there')
+        to_camera = read_calibration(date / 'calib_velo_to_cam.txt')
+        cameras = read_calibration(date / 'calib_cam_to_cam.txt')
+        rectify = np.eye(4)
+        rectify[:3, :3] = cameras['R_rect_00'].reshape(3, 3)
+        rigid = np.eye(4)
+        rigid[:3] = np.hstack([to_camera['R'].reshape(3, 3), to_camera['T'].reshape(3, 1)])
+        width, height = cameras[f'S_rect_{frame.camera}'].astype(int)
+        points = np.fromfile(scan, np.float32).reshape(-1, 4)
+        return raw_lidar_depth(
+            points, self._projection(frame) @ rectify @ rigid, int(height), int(width)
+        )

@@ -1,0 +1,94 @@
+# Copyright 2026 The sg_depth_ros authors
+# SPDX-License-Identifier: Apache-2.0
+import json
+import subprocess
+import sys
+
+import pytest
+from evaluation_worlds import image_to_depth
+from typer.testing import CliRunner
+
+from sg_depth_ros.evaluation.commands import app
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def figures(out):
+    return json.loads((out / 'metrics.json').read_text())
+
+
+def test_folder_command(folder, bundle, tmp_path):
+    out, foreign = tmp_path / 'out', image_to_depth(tmp_path / 'foreign.onnx', inverse=True)
+    result = invoke(
+        *('folder', folder, '--bundle', bundle, '--engine', 'onnxruntime', '--out', out),
+        *('--compare', foreign, '--onnx-output', 'inverse', '--onnx-normalisation', 'bytes'),
+        *('--protocol', 'dense', '--scaling', 'none', '--limit', '3', '--no-images'),
+        *('--flip', '--fail-under', 'abs_rel=0.05', '--fail-under', 'delta1=0.9'),
+    )
+    assert result.exit_code == 0, result.output
+    summary = figures(out)
+    assert summary['frames'] == 3
+    assert summary['protocol']['name'] == 'dense+flip, none scaling'
+    assert list(summary['models']) == ['red', 'foreign', 'row prior', 'constant']
+    assert 'abs_rel' in result.output
+    assert 'data:image' not in (out / 'report.html').read_text()
+
+
+def test_limit_that_is_broken_is_exit_code_1(folder, tmp_path):
+    arguments = ('folder', folder, '--bundle', 'constant', '--out', tmp_path / 'out')
+    result = invoke(*arguments, '--fail-under', 'abs_rel=0.001')
+    assert result.exit_code == 1
+    assert 'at most 0.001 was asked for' in result.output
+
+
+def test_bag_command_removes_occluded_returns(bag, tmp_path):
+    for extra, occlusion in (((), True), (('--no-occlusion',), False)):
+        result = invoke('bag', bag, '--bundle', 'truth', '--out', tmp_path / 'out', *extra)
+        assert result.exit_code == 0, result.output
+        assert figures(tmp_path / 'out')['protocol']['occlusion'] is occlusion
+        assert figures(tmp_path / 'out')['models']['truth']['mean']['abs_rel']['mean'] == 0
+
+
+def test_resume_command(folder, tmp_path):
+    arguments = ('folder', folder, '--bundle', 'truth', '--out', tmp_path / 'out')
+    assert invoke(*arguments).exit_code == 0
+    lines = (tmp_path / 'out/frames.jsonl').read_text().splitlines()
+    (tmp_path / 'out/frames.jsonl').write_text('\n'.join(lines[:3]) + '\n')
+    assert invoke(*arguments, '--resume').exit_code == 0
+    assert (tmp_path / 'out/frames.jsonl').read_text().splitlines() == lines
+    result = invoke(*arguments, '--resume', '--scaling', 'none')
+    assert '--resume' in str(result.exception)
+
+
+def test_segmentation_command(folder, bundle, tmp_path):
+    mapping = tmp_path / 'mapping.yaml'
+    mapping.write_text('classes: {0: Road, 13: Car}\nvoid: []\nlabels: {road: Road, car: Car}\n')
+    result = invoke(
+        *('segmentation', folder, '--bundle', bundle, '--engine', 'onnxruntime'),
+        *('--mapping', mapping, '--out', tmp_path / 'out'),
+    )
+    assert result.exit_code == 0, result.output
+    assert figures(tmp_path / 'out')['images'] == 4
+    assert 0.1 < figures(tmp_path / 'out')['mean_iou'] < 1
+
+
+def test_through_the_node_gives_the_same_numbers(bag, bundle, tmp_path):
+    """The bag played through the running node over DDS, against the estimator offline."""
+    pytest.importorskip('rclpy', reason='ROS 2 is not installed')
+    common = ('bag', bag, '--bundle', bundle, '--engine', 'onnxruntime', '--out')
+    offline = invoke(*common, tmp_path / 'offline')
+    assert offline.exit_code == 0, offline.output
+    command = [sys.executable, '-c', 'from sg_depth_ros.evaluation.commands import app; app()']
+    online = subprocess.run(
+        [*command, *map(str, common), str(tmp_path / 'online'), '--through-node'],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert online.returncode == 0, online.stdout + online.stderr
+    expected = figures(tmp_path / 'offline')['models']['red']
+    found = figures(tmp_path / 'online')['models']['red through the node']
+    assert found['mean'] == expected['mean']
+    assert found['classes'] == expected['classes']

@@ -1,0 +1,218 @@
+# Copyright 2026 The sg_depth_ros authors
+# SPDX-License-Identifier: Apache-2.0
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from evaluation_worlds import CAMERA, LIDAR_IN_CAMERA, lidar_points, road, write_bag
+
+from sg_depth_ros.evaluation.frames import EvaluationError
+from sg_depth_ros.evaluation.metrics import compute_depth_errors
+from sg_depth_ros.evaluation.sources.bag import BagSource
+from sg_depth_ros.evaluation.sources.folder import FolderSource
+from sg_depth_ros.evaluation.sources.kitti import KittiSource, raw_lidar_depth, read_split
+
+DATA = Path(os.environ.get('SG_DEPTH_DATA', '../shared/data'))
+
+
+def test_folder(folder):
+    source = FolderSource(folder)
+    assert source.names() == ['000', '001', '002', '003']
+    frame = next(iter(source.frames({'002', '003'})))
+    image, depth = road(2)
+    assert np.array_equal(frame.image, image)
+    assert frame.truth == pytest.approx(depth, abs=1 / 512)
+    assert frame.camera == CAMERA
+    assert frame.labels is not None and (frame.labels == 13).any()
+    assert dict(source.truths())['001'] == pytest.approx(road(1)[1], abs=1 / 512)
+
+
+def test_folder_zero_is_no_truth(folder):
+    cv2.imwrite(str(folder / 'depth/000.png'), np.eye(64, 96, dtype=np.uint16) * 512)
+    frame = next(iter(FolderSource(folder).frames({'000'})))
+    assert np.nansum(frame.truth) == 64 * 2
+    assert np.isnan(frame.truth).sum() == 64 * 95
+
+
+def test_folder_complains_clearly(folder):
+    with pytest.raises(EvaluationError, match='16-bit PNG'):
+        FolderSource(folder / 'images')
+    (folder / 'depth/003.png').unlink()
+    assert '1 images have no depth' in FolderSource(folder).notes[0]
+    (folder / 'intrinsics.csv').write_text('name,fx,fy,cx,cy\n000,80,80,1,1\n')
+    with pytest.raises(EvaluationError, match='no row for 001'):
+        FolderSource(folder)
+    (folder / 'intrinsics.csv').unlink()
+    assert 'no correction for focal length' in FolderSource(folder).notes[1]
+    cv2.imwrite(str(folder / 'depth/000.png'), np.zeros((64, 96), np.uint8))
+    with pytest.raises(EvaluationError, match='16-bit gray PNG'):
+        list(FolderSource(folder).frames({'000'}))
+
+
+def test_bag_gives_the_truth_of_the_world(bag):
+    source = BagSource(bag)
+    frames = list(source.frames(source.names()))
+    assert [frame.stamp for frame in frames] == pytest.approx(1e9 + 0.1 * np.arange(4))
+    for index, frame in enumerate(frames):
+        image, depth = road(index)
+        assert np.array_equal(frame.image, image)
+        hit = ~np.isnan(frame.truth)
+        assert hit.sum() == 32 * 48
+        assert frame.truth[hit] == pytest.approx(depth[hit], rel=1e-5)
+    truths = dict(source.truths())
+    for frame in frames:
+        assert np.array_equal(truths[frame.name], frame.truth, equal_nan=True)
+
+
+def test_bag_gives_only_the_frames_asked_for(bag):
+    source = BagSource(bag)
+    wanted = [source.names()[3], source.names()[1]]
+    assert [frame.name for frame in source.frames(wanted)] == wanted[::-1]
+
+
+def test_bag_and_folder_agree(bag, folder):
+    """The same prediction against the dense truth at the LiDAR's pixels and against the bag."""
+    source = BagSource(bag)
+    from_bag = list(source.frames(source.names()))
+    from_folder = list(FolderSource(folder).frames(FolderSource(folder).names()))
+    for a, b in zip(from_bag, from_folder, strict=True):
+        prediction = np.full(a.truth.shape, 9, np.float32)
+        hit = ~np.isnan(a.truth)
+        errors = [compute_depth_errors(x.truth, prediction, hit).abs_rel for x in (a, b)]
+        assert errors[0] == pytest.approx(errors[1], rel=1e-3)
+
+
+def test_bag_takes_sweeps_within_half_a_turn(tmp_path):
+    source = BagSource(write_bag(tmp_path / 'late', lidar_offset_s=0.03))
+    assert len(source.names()) == 4
+    depths = [float(frame.truth[41, 30]) for frame in source.frames(source.names())]
+    assert depths == pytest.approx([8, 8.5, 9, 9.5])
+
+
+@pytest.mark.parametrize(
+    ('broken', 'match'),
+    [
+        (
+            {'tf': False},
+            "no static transform joins 'camera_optical' and 'lidar'.*record /tf_static",
+        ),
+        ({'lidar_offset_s': 60.0}, 'no image has a LiDAR sweep.*one clock'),
+        ({'info': False}, 'no valid camera_info'),
+        ({'transform': np.eye(4)}, 'no optical frame'),
+    ],
+)
+def test_bag_says_what_is_missing(tmp_path, broken, match):
+    with pytest.raises(EvaluationError, match=match):
+        BagSource(write_bag(tmp_path / 'broken', **broken))
+
+
+def test_bag_topics(bag, tmp_path):
+    with pytest.raises(EvaluationError, match='/points'):
+        BagSource(bag, lidar_topic='/velodyne_points')
+    with pytest.raises(EvaluationError, match='does not exist'):
+        BagSource(tmp_path / 'nothing')
+
+
+def write_kitti(root):
+    """Write one drive of two frames as KITTI raw does; R_rect and the two extrinsics matter."""
+    date, drive = '2011_09_26', '2011_09_26_drive_0002_sync'
+    folder = root / date / drive
+    (folder / 'image_02/data').mkdir(parents=True)
+    (folder / 'velodyne_points/data').mkdir(parents=True)
+    (root / date / 'calib_cam_to_cam.txt').write_text(
+        'calib_time: 09-Jan-2012 13:57:47\n'
+        'R_rect_00: 1 0 0 0 1 0 0 0 1\n'
+        f'S_rect_02: {CAMERA.width} {CAMERA.height}\n'
+        f'P_rect_02: {CAMERA.fx} 0 {CAMERA.cx} 4.0 0 {CAMERA.fy} {CAMERA.cy} 0 0 0 1 0\n'
+    )
+    rotation = ' '.join(str(v) for v in LIDAR_IN_CAMERA[:3, :3].ravel())
+    translation = ' '.join(str(v) for v in LIDAR_IN_CAMERA[:3, 3])
+    (root / date / 'calib_velo_to_cam.txt').write_text(f'R: {rotation}\nT: {translation}\n')
+    for index in (5, 6):
+        image, depth = road(index)
+        cv2.imwrite(str(folder / f'image_02/data/{index:010d}.png'), image[..., ::-1])
+        lidar_points(depth).tofile(folder / f'velodyne_points/data/{index:010d}.bin')
+    split = root / 'splits/eigen/test_files.txt'
+    split.parent.mkdir(parents=True)
+    split.write_text(f'{date}/{drive} 5 l\n{date}/{drive} 0000000006 l\n')
+    return split
+
+
+def kitti_by_loop(points, matrix, height, width):
+    """Make the raw truth point by point, as Eigen's MATLAB code counts."""
+    image = {}
+    for x, y, z, _ in points.astype(float).tolist():
+        if x < 0:
+            continue
+        u, v, w = (sum(m * p for m, p in zip(row, (x, y, z, 1), strict=True)) for row in matrix)
+        column, row = round(u / w) - 1, round(v / w) - 1
+        if 0 <= column < width and 0 <= row < height:
+            image[row, column] = min(image.get((row, column), 1e9), x)
+    return image
+
+
+def test_kitti_raw(tmp_path):
+    source = KittiSource(tmp_path, write_kitti(tmp_path))
+    assert source.names()[0] == '2011_09_26_drive_0002_sync/0000000005l'
+    frames = list(source.frames(source.names()))
+    assert len(frames) == 2 and frames[0].camera == CAMERA
+    projection = np.hstack([CAMERA.matrix, [[4.0], [0], [0]]]) @ LIDAR_IN_CAMERA
+    expected = kitti_by_loop(lidar_points(road(5)[1]), projection, 64, 96)
+    truth = frames[0].truth
+    assert (~np.isnan(truth)).sum() == len(expected) > 1000
+    for (row, column), depth in expected.items():
+        assert truth[row, column] == pytest.approx(depth, rel=1e-5)
+    assert np.array_equal(dict(source.truths())[frames[0].name], truth, equal_nan=True)
+
+
+def test_kitti_truth_is_moved_by_one_and_measured_from_the_lidar():
+    points = np.array([[10, 0, 0, 1], [12, 0, 0, 1], [-5, 0, 0, 1]], np.float32)
+    matrix = np.array([[0, -80, 0, 0], [0, 0, -80, 0], [1, 0, 0, -0.2]])
+    matrix[0] += 40.2 * matrix[2]
+    matrix[1] += 20.0 * matrix[2]
+    truth = raw_lidar_depth(points, matrix, 30, 60)
+    assert truth[19, 39] == 10
+    assert np.isnan(truth).sum() == 30 * 60 - 1
+
+
+def test_kitti_improved_leaves_out_what_has_no_truth(tmp_path):
+    split = write_kitti(tmp_path)
+    with pytest.raises(EvaluationError, match='annotated depth'):
+        KittiSource(tmp_path, split, improved=True)
+    target = tmp_path / 'val/2011_09_26_drive_0002_sync/proj_depth/groundtruth/image_02'
+    target.mkdir(parents=True)
+    cv2.imwrite(str(target / '0000000006.png'), np.full((64, 96), 2560, np.uint16))
+    source = KittiSource(tmp_path, split, improved=True)
+    assert len(source.names()) == 1 and '1 of 2 frames' in source.notes[0]
+    assert (next(iter(source.frames(source.names()))).truth == 10).all()
+
+
+def test_kitti_complains_clearly(tmp_path):
+    split = write_kitti(tmp_path)
+    split.write_text('drive_0002_sync 5 l\n')
+    with pytest.raises(EvaluationError, match='line 1'):
+        read_split(split)
+    split.write_text('2011_09_26/2011_09_26_drive_0002_sync 7 l\n')
+    with pytest.raises(EvaluationError, match='no image 0000000007'):
+        KittiSource(tmp_path, split)
+
+
+@pytest.mark.skipif(not (DATA / 'bags/kitti_lidar').is_dir(), reason=f'no real data in {DATA}')
+def test_real_bag_projects_like_the_real_folder():
+    """drive_NNNN of the folder is frame NNNN of the bag: depths agree, pixels within rounding."""
+    bag, folder = BagSource(DATA / 'bags/kitti_lidar'), FolderSource(DATA / 'kitti_lidar')
+    names = bag.names()
+    for index in (0, 18):
+        projected = next(iter(bag.frames({names[index]}))).truth
+        given = next(iter(folder.frames({f'drive_{index:04d}'}))).truth
+        counts = [(~np.isnan(truth)).sum() for truth in (projected, given)]
+        assert counts[0] == pytest.approx(counts[1], rel=0.01)
+        # Each return has its equal within one pixel.
+        rows, columns = np.nonzero(~np.isnan(given))
+        window = np.stack(
+            [np.roll(projected, (dy, dx), (0, 1)) for dy in (-1, 0, 1) for dx in (-1, 0, 1)]
+        )[:, rows, columns]
+        near = np.abs(window - given[rows, columns]) < 0.01
+        assert near.any(0).mean() > 0.95
