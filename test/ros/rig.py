@@ -29,7 +29,7 @@ from sg_depth_ros.ros.outputs import TOPICS
 WIDTH, HEIGHT = 16, 8
 NETWORK = (8, 4)
 DOMAIN = 1 + os.getpid() % 100
-TIMEOUT = 10.0
+TIMEOUT = 30.0
 SKY, CAR = 10, 13
 _count = itertools.count()
 

@@ -152,13 +152,13 @@ def test_services_answer_while_the_networks_load(rig):
     gate = threading.Event()
 
     def create(*arguments):
-        assert gate.wait(10)
+        assert gate.wait(30)
         return FakeEstimator(*arguments)
 
     made = rig(create=create, engine='onnxruntime')
     try:
         client = made.peer.create_client(GetParameters, 'sg_depth/get_parameters')
-        assert client.wait_for_service(10)
+        assert client.wait_for_service(30)
         future = client.call_async(GetParameters.Request(names=['engine']))
         made.until(future.done)
         assert future.result().values[0].string_value == 'onnxruntime'

@@ -8,7 +8,7 @@ pytest.importorskip('rclpy', reason='ROS 2 is not installed')
 
 from sg_depth_ros.ros.worker import InferenceWorker
 
-TIMEOUT = 10.0
+TIMEOUT = 30.0
 
 
 class Recorder:

@@ -1,0 +1,118 @@
+# Copyright 2026 The sg_depth_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The node as a process: how it ends, and what other processes see of it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip('rclpy', reason='ROS 2 is not installed')
+pytest.importorskip('onnxruntime', reason='onnxruntime is not installed')
+
+from formula import HEIGHT, WIDTH
+
+from sg_depth_ros.ros.fast_dds import profile_environment
+
+HERE = Path(__file__).parent
+TIMEOUT = 60
+
+
+@pytest.fixture
+def processes():
+    """Starts Python programs in a domain of their own; ends those that are left."""
+    domain = str(1 + (os.getpid() + 50) % 100)
+    environment = {**os.environ, 'ROS_DOMAIN_ID': domain, 'PYTHONUNBUFFERED': '1'}
+    environment.update(profile_environment(environment))
+    started = []
+
+    def start(*arguments):
+        started.append(
+            subprocess.Popen(
+                [sys.executable, *map(str, arguments)],
+                env=environment,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+        )
+        return started[-1]
+
+    start.domain = domain
+    yield start
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def start_node(processes, bundle, *arguments):
+    """Start the node and wait until it says that it is ready."""
+    node = processes(
+        *('-m', 'sg_depth_ros.ros.node', '--ros-args', '-p', f'bundle:={bundle}'),
+        *('-p', 'engine:=onnxruntime', '-p', 'threads:=1', *arguments),
+    )
+    lines = []
+    timer = threading.Timer(TIMEOUT, node.kill)
+    timer.start()
+    for line in node.stdout:
+        lines.append(line)
+        if 'ready after' in line:
+            timer.cancel()
+            return node
+    timer.cancel()
+    pytest.fail(f'the node ended or did not get ready in time: {"".join(lines)}')
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_signals_end_it_in_order(processes, formula_bundle, number):
+    node = start_node(processes, formula_bundle.path)
+    node.send_signal(number)
+    output, _ = node.communicate(timeout=TIMEOUT)
+    assert node.returncode == 0, output
+    assert 'Traceback' not in output
+
+
+def test_a_bad_parameter_ends_it_with_one_line(processes):
+    node = processes('-m', 'sg_depth_ros.ros.node', '--ros-args', '-p', 'engine:=steam')
+    output, _ = node.communicate(timeout=TIMEOUT)
+    assert node.returncode == 1
+    assert 'engine must be one of auto, openvino, onnxruntime' in output
+    assert len(output.strip().splitlines()) == 1
+
+
+def test_the_run_time_does_not_import_torch(processes):
+    program = 'import sys, sg_depth_ros.ros.node; sys.exit("torch" in sys.modules)'
+    assert processes('-c', program).wait(TIMEOUT) == 0
+
+
+def test_another_dds_reads_the_depth_of_large_best_effort_images(processes, formula_bundle):
+    """2.8 MB images, which Fast DDS loses by default, and CycloneDDS as the subscriber."""
+    pytest.importorskip('cyclonedds', reason='cyclonedds is not installed (pip)')
+    width, height, color = 1280, 736, (1, 7, 50)
+    training = formula_bundle.manifest.depth.training_focal_length
+    focal = 2 * training * width / WIDTH
+    start_node(
+        processes,
+        formula_bundle.path,
+        *('-r', 'image:=/camera/image_rect', '-r', 'camera_info:=/camera/camera_info'),
+    )
+    processes(HERE / 'camera.py', width, height, focal, *color)
+    reader = processes(HERE / 'cyclone_reader.py', processes.domain, '/depth/image_rect', TIMEOUT)
+    output, _ = reader.communicate(timeout=2 * TIMEOUT)
+    image = json.loads(output.splitlines()[-1])
+    assert (image['stamp'], image['frame_id']) == ([1234, 567], 'eye')
+    assert (image['size'], image['step'], image['encoding']) == (
+        [WIDTH, HEIGHT],
+        WIDTH * 4,
+        '32FC1',
+    )
+    depth = np.frombuffer(bytes.fromhex(image['data']), np.float32)
+    # The bundle's formula, twice since the focal length is twice that of the training.
+    np.testing.assert_allclose(depth, np.full(WIDTH * HEIGHT, 2 * (1 + 7 + 100 * 1)), rtol=1e-6)
