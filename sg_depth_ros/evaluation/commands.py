@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     help='Measure depth and labels against truth; write metrics.json and report.html.',
     no_args_is_help=True,
+    add_completion=False,
     pretty_exceptions_enable=False,
 )
 

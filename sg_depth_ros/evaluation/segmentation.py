@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ValidationError
 
 from sg_depth_ros.evaluation.frames import EvaluationError
-from sg_depth_ros.evaluation.sources.images import list_images, read_labels, read_rgb
+from sg_depth_ros.image_files import list_images, read_labels, read_rgb
 from sg_depth_ros.labels import VOID, Label
 
 Predict = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]

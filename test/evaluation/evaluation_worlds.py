@@ -4,8 +4,8 @@
 
 import cv2
 import numpy as np
-import onnx
-from onnx import TensorProto, helper
+import onnx.parser
+from formula import graph_bytes, manifest_fields
 
 from sg_depth_ros.bags import (
     BagWriter,
@@ -80,73 +80,67 @@ def write_bag(path, *, tf=True, lidar_offset_s=0.0, transform=LIDAR_IN_CAMERA, i
     return path
 
 
-def image_to_depth(path, *, inverse=False, size=(96, 64), channels_first=True, dynamic=False):
-    """Write an ONNX network whose depth is the image's red channel / 4, or the inverse of it."""
-    width, height = ('w', 'h') if dynamic else size
-    if channels_first:
-        shape, axis, kind = [1, 3, height, width], 1, TensorProto.FLOAT
-    else:
-        shape, axis, kind = [1, height, width, 3], 3, TensorProto.UINT8
-    nodes = [
-        helper.make_node('Cast', ['image'], ['float'], to=TensorProto.FLOAT),
-        helper.make_node('Slice', ['float', 'zero', 'one', 'axis'], ['red']),
-        helper.make_node('Div', ['red', 'four'], ['quarter']),
-        helper.make_node('Squeeze', ['quarter', 'axis'], ['depth_raw']),
-        helper.make_node('Reciprocal' if inverse else 'Identity', ['depth_raw'], ['out']),
-    ]
-    constants = [
-        helper.make_tensor('zero', TensorProto.INT64, [1], [0]),
-        helper.make_tensor('one', TensorProto.INT64, [1], [1]),
-        helper.make_tensor('axis', TensorProto.INT64, [1], [axis]),
-        helper.make_tensor('four', TensorProto.FLOAT, [], [4.0]),
-    ]
-    graph = helper.make_graph(
-        nodes,
-        'red',
-        [helper.make_tensor_value_info('image', kind, shape)],
-        [helper.make_tensor_value_info('out', TensorProto.FLOAT, [1, height, width])],
-        constants,
+RED_TEXT = """
+<ir_version: 8, opset_import: ["": 18]>
+red ({kind}[1,{shape}] image) => (float[1,{h},{w}] depth)
+{{
+  values = Cast<to: int = 1>(image)
+  zero = Constant<value_ints: ints = [0]>()
+  one = Constant<value_ints: ints = [1]>()
+  axis = Constant<value_ints: ints = [{axis}]>()
+  four = Constant<value_float: float = 4.0>()
+  plane = Slice(values, zero, one, axis)
+  red = Squeeze(plane, axis)
+  metres = Div(red, four)
+  depth = {last}(metres)
+}}
+"""
+CAR_TEXT = """
+<ir_version: 8, opset_import: ["": 18]>
+car (uint8[1,{h},{w},3] image) => (uint8[1,{h},{w}] labels)
+{{
+  values = Cast<to: int = 1>(image)
+  zero = Constant<value_ints: ints = [0]>()
+  one = Constant<value_ints: ints = [1]>()
+  axis = Constant<value_ints: ints = [3]>()
+  forty = Constant<value_float: float = 40.0>()
+  plane = Slice(values, zero, one, axis)
+  red = Squeeze(plane, axis)
+  near = Less(red, forty)
+  bit = Cast<to: int = 1>(near)
+  thirteen = Constant<value_float: float = 13.0>()
+  id = Mul(bit, thirteen)
+  labels = Cast<to: int = 2>(id)
+}}
+"""
+
+
+def red_graph(*, inverse=False, channels_first=True, dynamic=False):
+    """Serialise a network whose depth is the image's red channel / 4, or the inverse of it."""
+    width, height = ('w', 'h') if dynamic else (CAMERA.width, CAMERA.height)
+    text = RED_TEXT.format(
+        kind='float' if channels_first else 'uint8',
+        shape=f'3,{height},{width}' if channels_first else f'{height},{width},3',
+        axis=1 if channels_first else 3,
+        last='Reciprocal' if inverse else 'Identity',
+        h=height,
+        w=width,
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid('', 18)], ir_version=10)
-    onnx.save(model, path)
+    return onnx.parser.parse_model(text).SerializeToString()
+
+
+def image_to_depth(path, **options):
+    """Write :func:`red_graph` as a file."""
+    path.write_bytes(red_graph(**options))
     return path
 
 
 def write_red_bundle(folder):
     """Write a bundle that reads depth from red; label 13 (car) where it is below 10 m."""
-    image_to_depth(folder / 'depth.onnx', channels_first=False)
-    depth = onnx.load(folder / 'depth.onnx')
-    depth.graph.node[-1].output[0] = depth.graph.output[0].name = 'depth'
-    labels = onnx.load(folder / 'depth.onnx')
-    labels.graph.node[-1].output[0] = 'metres'
-    labels.graph.initializer.append(helper.make_tensor('ten', TensorProto.FLOAT, [], [10.0]))
-    labels.graph.initializer.append(helper.make_tensor('car', TensorProto.UINT8, [], [13]))
-    labels.graph.node.extend(
-        [
-            helper.make_node('Less', ['metres', 'ten'], ['near']),
-            helper.make_node('Cast', ['near'], ['bit'], to=TensorProto.UINT8),
-            helper.make_node('Mul', ['bit', 'car'], ['labels']),
-        ]
+    fields = manifest_fields(
+        name='red',
+        input={'width': CAMERA.width, 'height': CAMERA.height},
+        depth={'min': 0.1, 'max': 80, 'scale': 'metric', 'training_focal_length': CAMERA.fx},
     )
-    del labels.graph.output[:]
-    labels.graph.output.append(
-        helper.make_tensor_value_info('labels', TensorProto.UINT8, [1, 64, 96])
-    )
-    fields = {
-        'name': 'red',
-        'description': 'depth from the red channel',
-        'licence': 'Apache-2.0',
-        'input': {'width': 96, 'height': 64},
-        'normalisation': {'mean': (0, 0, 0), 'std': (1, 1, 1)},
-        'labels': [
-            {'id': 0, 'name': 'road', 'color': (128, 64, 128), 'roles': ['road', 'ground']},
-            {'id': 13, 'name': 'car', 'color': (0, 0, 142), 'roles': ['dynamic']},
-        ],
-        'depth': {'min': 0.1, 'max': 80, 'scale': 'metric', 'training_focal_length': CAMERA.fx},
-        'precision': 'fp32',
-        'provenance': {},
-        'metrics': [],
-    }
-    return write_bundle(
-        folder / 'red', fields, labels.SerializeToString(), depth.SerializeToString()
-    ).path
+    labels = graph_bytes(CAR_TEXT, CAMERA.width, CAMERA.height)
+    return write_bundle(folder / 'red', fields, labels, red_graph(channels_first=False)).path

@@ -15,6 +15,7 @@ from sg_depth_ros.evaluation.segmentation import (
     read_mapping,
     segmentation_scores,
 )
+from sg_depth_ros.image_files import ImageFileError
 from sg_depth_ros.labels import CITYSCAPES, ID, VOID
 
 CAMVID = Path(__file__).parents[2] / 'config/camvid.yaml'
@@ -100,5 +101,5 @@ def test_folder_complains_clearly(camvid):
     with pytest.raises(EvaluationError, match="'sky', the model has road"):
         mapping_table(mapping, CITYSCAPES[:2])
     (camvid / 'labels/b.png').unlink()
-    with pytest.raises(EvaluationError, match=r'b\.png: found no image'):
+    with pytest.raises(ImageFileError, match=r'b\.png: found no image'):
         evaluate_segmentation(camvid, read_mapping(CAMVID), CITYSCAPES, lambda i: i[..., 0])

@@ -13,6 +13,7 @@ from sg_depth_ros.evaluation.metrics import compute_depth_errors
 from sg_depth_ros.evaluation.sources.bag import BagSource
 from sg_depth_ros.evaluation.sources.folder import FolderSource
 from sg_depth_ros.evaluation.sources.kitti import KittiSource, raw_lidar_depth, read_split
+from sg_depth_ros.image_files import ImageFileError
 
 DATA = Path(os.environ.get('SG_DEPTH_DATA', '../shared/data'))
 
@@ -47,7 +48,7 @@ def test_folder_complains_clearly(folder):
     (folder / 'intrinsics.csv').unlink()
     assert 'no correction for focal length' in FolderSource(folder).notes[1]
     cv2.imwrite(str(folder / 'depth/000.png'), np.zeros((64, 96), np.uint8))
-    with pytest.raises(EvaluationError, match='16-bit gray PNG'):
+    with pytest.raises(ImageFileError, match='16-bit gray PNG'):
         list(FolderSource(folder).frames({'000'}))
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from sg_depth_ros.camera import PinholeCamera
 from sg_depth_ros.evaluation.frames import EvaluationError, Frame
-from sg_depth_ros.evaluation.sources.images import (
+from sg_depth_ros.image_files import (
     list_images,
     read_depth,
     read_labels,
