@@ -54,7 +54,7 @@ def make_building(
     storey = rng.uniform(2.7, 3.5)
     wall = np.array(_WALLS[int(rng.integers(len(_WALLS)))]) * rng.uniform(0.6, 1.1)
     if rng.uniform() < randomness:
-        wall = rng.uniform(0.05, 0.8, 3)
+        wall = rng.uniform(0.1, 0.7) * rng.uniform(0.45, 1.2, 3)
     seed = rng.uniform(0, 60)
     bay = rng.uniform(1.8, 3.6)
     shop = storeys > 2 and rng.uniform() < 0.4
@@ -99,7 +99,7 @@ def _entrances(rng: np.random.Generator, plot: Plot, bay: float, shop: bool) -> 
         parts.append(
             polygons(
                 [[start, end, end + rise, start + rise]], ID['building'],
-                color=rng.uniform(0.03, 0.6, 3), material=Material.PICTURE,
+                color=rng.uniform(0.03, 0.4) * rng.uniform(0.5, 1.2, 3), material=Material.PICTURE,
                 params=(NUMBER[name], 0, 0, 0, 0, 0), uv=[(0, 1), (1, 1), (1, 0), (0, 0)],
             )
         )  # fmt: skip

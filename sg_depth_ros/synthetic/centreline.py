@@ -79,7 +79,11 @@ class Centreline:
         row = self._at(s)
         heading = row[..., 3]
         return np.stack(
-            [row[..., 0] - d * np.sin(heading), row[..., 1] + d * np.cos(heading), row[..., 2] + h],
+            [
+                row[..., 0] - d * np.sin(heading),
+                row[..., 1] + d * np.cos(heading),
+                row[..., 2] + h,
+            ],
             -1,
         )
 

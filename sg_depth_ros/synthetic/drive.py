@@ -25,7 +25,8 @@ from sg_depth_ros.synthetic.world import World
 _OPTICAL = np.array([[0, 0, 1.0], [-1, 0, 0], [0, -1, 0]])
 """The optical frame's axes (x right, y down, z forward) as columns in x forward, y left, z up."""
 _FAR = 700.0
-_SHADOW_STEP = 16.0
+_SHADOW_STEP = 40.0
+"""Metres after which shadows are drawn anew for what comes into reach."""
 
 
 def street_camera(width: int = 640, height: int = 192) -> PinholeCamera:
@@ -117,11 +118,11 @@ class Street:
         """Render the next frame."""
         if self._count:
             self.traffic.step(self._dt)
-        changed = self.world.cover(self.traffic.s)
+        self.world.cover(self.traffic.s)
         pose = self._pose()
-        center = self.world.line.place(self.traffic.s + 70.0, 0.0)
+        center = self.world.line.place(self.traffic.s + 60.0, 0.0)
         sunny = self.light.sun_color.max() > 0.05
-        if sunny and (changed or self.traffic.s - self._shadow_s > _SHADOW_STEP):
+        if sunny and self.traffic.s - self._shadow_s > _SHADOW_STEP:
             self._shadows.set_static(self.world.mesh, center)
             self._shadow_s = self.traffic.s
         moving, prints = self.traffic.mesh()

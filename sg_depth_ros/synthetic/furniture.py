@@ -172,9 +172,7 @@ def _slab(
     return polygons(corners[faces], label, **look)  # type: ignore[arg-type]
 
 
-def make_bridge(
-    rng: np.random.Generator, right: float, left: float, clear: float = 5.2
-) -> Mesh:
+def make_bridge(rng: np.random.Generator, right: float, left: float, clear: float = 5.2) -> Mesh:
     """Make an overpass across the road with its piers beside it."""
     depth, shade = rng.uniform(6, 12), rng.uniform(0.2, 0.42)
     look = {'color': (shade, shade * 0.98, shade * 0.94), 'params': (2.0, 0.2, 2, 5.0, 1, 3)}

@@ -39,12 +39,12 @@ def draw_ground_colors(rng: np.random.Generator, randomness: float) -> GroundCol
 
     def tone(low: float, high: float, tint: tuple[float, float, float]) -> NDArray[np.float64]:
         if rng.uniform() < randomness:
-            return rng.uniform(0.05, 0.5, 3)
+            return rng.uniform(0.06, 0.4) * rng.uniform(0.7, 1.3, 3)
         return rng.uniform(low, high) * np.array(tint)
 
     slab = float(rng.choice([0.12, 0.3, 0.5, 1.0]))
     return GroundColors(
-        tone(0.07, 0.22, (1.0, 1.0, 1.03)),
+        rng.uniform(0.07, 0.22) * rng.uniform(0.93, 1.07, 3),
         tone(0.16, 0.40, (1.0, 0.95, 0.88)),
         (slab * 1.5, slab),
         tone(0.10, 0.24, (0.75, 1.0, 0.35)),

@@ -67,9 +67,9 @@ class Lighting:
 
 
 _SUN_STRENGTH: dict[Light, tuple[float, float]] = {
-    'sunny': (1.5, 2.3),
+    'sunny': (2.2, 4.5),
     'overcast': (0.0, 0.25),
-    'hazy': (0.5, 1.0),
+    'hazy': (0.6, 1.6),
     'dusk': (0.35, 0.8),
     'rain': (0.0, 0.05),
     'night': (0.0, 0.0),
@@ -93,9 +93,9 @@ def draw_lighting(rng: np.random.Generator, options: StreetOptions) -> Lighting:
     blue = np.array([0.33, 0.52, 0.95], np.float32)
     tint = blue * (1 - grey) + np.array([0.82, 0.87, 0.92], np.float32) * grey
     level = {'night': 0.012, 'dusk': 0.4, 'rain': 0.6}.get(kind, 1.0)
-    ambient = level * rng.uniform(0.45, 0.75) * (tint * 0.5 + 0.5)
-    zenith = level * tint * rng.uniform(0.6, 1.1)
-    horizon = level * (tint * 0.35 + 0.65) * rng.uniform(0.9, 1.5)
+    ambient = level * rng.uniform(0.4, 0.8) * (tint * 0.4 + 0.6)
+    zenith = level * tint * rng.uniform(0.7, 1.6)
+    horizon = level * (tint * 0.3 + 0.7) * rng.uniform(1.2, 2.2)
     if kind == 'dusk':
         horizon = horizon * np.array([1.25, 0.95, 0.75], np.float32)
     clouds = {
@@ -105,10 +105,10 @@ def draw_lighting(rng: np.random.Generator, options: StreetOptions) -> Lighting:
         'night': 0.0,
     }.get(kind, rng.uniform(0.1, 0.7))
     haze = {'hazy': rng.uniform(90, 280), 'rain': rng.uniform(120, 350)}.get(
-        kind, rng.uniform(500, 2500)
+        kind, rng.uniform(700, 4000)
     )
-    total = float(np.mean(ambient)) + 0.55 * strength
-    exposure = 0.85 * rng.uniform(0.8, 1.35) / (total if kind != 'night' else 0.45)
+    total = float(np.mean(ambient)) + 0.5 * strength
+    exposure = 1.15 * rng.uniform(0.75, 1.4) / (total if kind != 'night' else 0.45)
     return Lighting(
         kind,
         sun,

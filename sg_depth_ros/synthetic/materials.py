@@ -172,8 +172,9 @@ def facade(s: Surface) -> Shaded:
 def leaves(s: Surface) -> Shaded:
     """Shade foliage cards: mottled, brighter towards the outside of the card."""
     seed = s.params[:, 5]
-    wave = noise(s.u * 2, s.v * 2, s.footprint * 2, 0.5, 4, seed)
-    return s.color * np.clip(1 + 0.42 * wave, 0.25, 2.2)[:, None], None
+    wave = noise(s.u, s.v, s.footprint, 0.3, 2, seed)
+    fine = noise(s.u, s.v, s.footprint, 0.06, 2, seed + 4)
+    return s.color * np.clip(1 + 0.25 * wave + 0.4 * fine, 0.2, 2.4)[:, None], None
 
 
 def picture(s: Surface) -> Shaded:

@@ -34,9 +34,7 @@ class Optics:
         self._tone = (255 * toned ** (1 / rng.uniform(2.0, 2.4))).astype(np.float32)
         self._grain = rng.standard_normal((height + 64, width + 64, 3)).astype(np.float32)
 
-    def expose(
-        self, radiance: NDArray[np.float32], rng: np.random.Generator
-    ) -> NDArray[np.uint8]:
+    def expose(self, radiance: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.uint8]:
         """Turn linear radiance (H, W, 3) into an RGB picture (H, W, 3) uint8."""
         image = radiance * self._gain
         # Light beyond white does not bleed as far in a real lens as in a linear blur.

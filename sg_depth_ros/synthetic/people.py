@@ -19,8 +19,8 @@ class Person:
         self._height = rng.uniform(1.5, 1.9)
         self._build = rng.uniform(0.85, 1.2)
         self._phase = rng.uniform()
-        self._shirt = rng.uniform(0.02, 0.8, 3) ** 1.8
-        self._trousers = rng.uniform(0.01, 0.25, 3)
+        self._shirt = rng.uniform(0.02, 0.5) * rng.uniform(0.3, 1.3, 3)
+        self._trousers = rng.uniform(0.01, 0.2) * rng.uniform(0.7, 1.2, 3)
         self._skin = np.array([0.52, 0.32, 0.22]) * rng.uniform(0.25, 1.2)
         self._hair = rng.uniform(0.01, 0.2) * np.array([1, 0.8, 0.6])
         self._frame = rng.uniform(0.02, 0.5, 3)
@@ -46,9 +46,7 @@ class Person:
         neck = hip + np.array([lean * 0.6, 0, 0.33 * h])
         limbs: list[tuple[ArrayLike, ArrayLike, tuple[float, float], ArrayLike]] = []
 
-        def limb(
-            start: ArrayLike, end: ArrayLike, r0: float, r1: float, color: ArrayLike
-        ) -> None:
+        def limb(start: ArrayLike, end: ArrayLike, r0: float, r1: float, color: ArrayLike) -> None:
             limbs.append((start, end, (r0 * b, r1 * b), color))
 
         limb(hip - (0, 0, 0.06 * h), hip + (neck - hip) * 0.55, 0.15, 0.165, self._shirt)

@@ -14,12 +14,12 @@ _GREENS = ((0.06, 0.11, 0.025), (0.09, 0.13, 0.03), (0.045, 0.08, 0.03), (0.12, 
            (0.17, 0.12, 0.03))  # fmt: skip
 
 
-def make_tree(rng: np.random.Generator, height: float) -> Mesh:
-    """Make a tree with its foot at the origin; kinds from round to slender."""
-    slender = rng.uniform(0.28, 0.62)
-    clear = height * rng.uniform(0.18, 0.38)
+def make_tree(rng: np.random.Generator, height: float, bare: float) -> Mesh:
+    """Make a tree with its foot at the origin; ``bare`` is the share of its height below leaves."""
+    slender = rng.uniform(0.4, 0.95)
+    clear = height * bare
     radii = np.array([0, 0, (height - clear) / 2])
-    radii[:2] = min(slender * (height - clear), 4.0) * rng.uniform(0.45, 0.6)
+    radii[:2] = min(0.6 * slender * (height - clear), 4.5)
     center = np.array([0, 0, clear + radii[2] * 0.95])
     lean = np.array([*rng.normal(0, 0.02, 2) * height, 0])
     bark = {
@@ -33,7 +33,7 @@ def make_tree(rng: np.random.Generator, height: float) -> Mesh:
     for _ in range(3):
         tip = center + lean + rng.normal(0, 0.45, 3) * radii
         parts.append(prism(fork - (0, 0, 0.3), tip, (girth * 0.5, girth * 0.2), 4, label, **bark))
-    parts.append(crown(rng, center + lean, radii, cards=int(30 + 6 * height)))
+    parts.append(crown(rng, center + lean, radii, cards=int(26 + 4 * height)))
     return concatenate(parts)
 
 
@@ -71,12 +71,14 @@ def crown(
         quads, label, color=green * shade[:, None], material=Material.LEAVES, params=params,
         uv=[(0, 0), (1, 0), (1, 1), (0, 1)], normal=direction + (0, 0, 0.3), two_sided=True,
     )  # fmt: skip
-    # The leaf shader's noise is in card widths; the core's is in metres.
     return concatenate([foliage, _core(center, radii * 0.66, green * 0.4, seeds)])
 
 
 def _core(
-    center: NDArray[np.float64], radii: NDArray[np.float64], color: NDArray[np.float64], seed: float
+    center: NDArray[np.float64],
+    radii: NDArray[np.float64],
+    color: NDArray[np.float64],
+    seed: float,
 ) -> Mesh:
     """Make the dark inside of a crown, a coarse ball."""
     around = 2 * np.pi * np.arange(9) / 8

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sg_depth_ros.camera import PinholeCamera
+from sg_depth_ros.synthetic.mesh import face_normals
 
 NEAR = 0.2
 """What is nearer to the view's plane than this, in metres, is cut away."""
@@ -64,20 +65,15 @@ def planes(corners_n43: NDArray[np.float64]) -> NDArray[np.float64]:
 
     Its sign is also the polygon's side: the outside is seen where the normal faces the origin.
     """
-    a, b, c, d = corners_n43.transpose(1, 0, 2)
-    normal = np.cross(c - a, d - b)
-    normal = np.where(np.all(c == d, axis=1)[:, None], np.cross(b - a, c - a), normal)
-    distance = (normal * a).sum(1)
+    normal = face_normals(corners_n43)
+    distance = (normal * corners_n43[:, 0]).sum(1)
     edge_on = np.abs(distance) < 1e-9 + 1e-7 * np.linalg.norm(normal, axis=1)
     return normal / np.where(edge_on, np.nan, distance)[:, None]
 
 
 def outside_seen(corners_n43: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Say which polygons show their outside to the origin."""
-    a, b, c, d = corners_n43.transpose(1, 0, 2)
-    normal = np.cross(c - a, d - b)
-    normal = np.where(np.all(c == d, axis=1)[:, None], np.cross(b - a, c - a), normal)
-    return (normal * a).sum(1) < 0
+    return (face_normals(corners_n43) * corners_n43[:, 0]).sum(1) < 0
 
 
 def clip_near(

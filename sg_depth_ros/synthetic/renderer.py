@@ -75,9 +75,7 @@ def leaf_filter(mesh: Mesh, rotation: NDArray[np.float64], grid: Grid, pixel: fl
         u = ((g[0][p] * x + g[1][p] * y + g[2][p]) * z + b[0][p]).astype(np.int32)
         v = ((g[3][p] * x + g[4][p] * y + g[5][p]) * z + b[1][p]).astype(np.int32)
         last = side[p] - 1
-        kept[at] = texels[
-            first[p] + np.clip(v, 0, last) * side[p] + np.clip(u, 0, last)
-        ]
+        kept[at] = texels[first[p] + np.clip(v, 0, last) * side[p] + np.clip(u, 0, last)]
         return kept
 
     return keep
@@ -111,7 +109,7 @@ def render(
 ) -> Rendering:
     """Render one frame; depth is exact at the pixel centres."""
     rotation = camera_to_world[:3, :3]
-    mesh = in_view(world, camera_to_world)
+    mesh = in_view(_without_far_sides(world, camera_to_world[:3, 3]), camera_to_world)
     grid = Grid.of_camera(camera)
     keep = leaf_filter(mesh, rotation, grid, 1 / camera.fx)
     polygon_hw, _ = visible(mesh.corners, mesh.two_sided, grid, keep)
@@ -158,6 +156,14 @@ def render(
         labels.reshape(shape),
         objects.reshape(shape),
     )
+
+
+def _without_far_sides(world: Mesh, eye: NDArray[np.float64]) -> Mesh:
+    """Leave out the foliage on the far side of crowns, which their near side hides."""
+    towards = world.corners[:, 0] - eye
+    facing_away = np.einsum('nk,nk->n', towards, world.normal)
+    distance = np.sqrt(np.einsum('nk,nk->n', towards, towards))
+    return world.chosen((world.material != Material.LEAVES) | (facing_away < 0.4 * distance))
 
 
 def _surface(

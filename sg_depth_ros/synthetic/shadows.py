@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sg_depth_ros.synthetic.mesh import Material, Mesh
-from sg_depth_ros.synthetic.raster import Grid, Keep, fill
+from sg_depth_ros.synthetic.raster import Grid, fill
 
-CELL = 0.2
+CELL = 0.25
 """Metres a map cell."""
-SIDE = 900
+SIDE = 720
 """Cells along a map's side."""
 _GROUND = (Material.ROAD, Material.PAVING, Material.TERRAIN, Material.BACKDROP)
 _REACH = 0.25
@@ -33,29 +33,31 @@ class ShadowMap:
     def __init__(self, sun: Array) -> None:
         self._slope = np.asarray(sun[:2] / sun[2], np.float64)
         self._corner = np.zeros(2)
-        self._base = 0.0
+        self._level = self._base = 0.0
         self._fixed = np.zeros((SIDE, SIDE), np.float32)
         self._heights = self._fixed
 
-    def set_static(
-        self, mesh: Mesh, center: NDArray[np.float64], keep: Keep | None = None
-    ) -> None:
+    def set_static(self, mesh: Mesh, center: NDArray[np.float64]) -> None:
         """Draw what stands still around a world point (3,)."""
         self._corner = np.floor(center[:2] / CELL) * CELL - CELL * SIDE / 2
-        self._base = float(center[2]) - 100.0
-        self._fixed = self._draw(mesh, keep)
+        self._level = float(center[2])
+        # Heights are counted from far below, so that 0 can mean nothing.
+        self._base = self._level - 100.0
+        self._fixed = self._draw(mesh)
         self._heights = self._fixed
 
     def set_moving(self, mesh: Mesh) -> None:
         """Add what moves, for one frame."""
-        self._heights = np.maximum(self._fixed, self._draw(mesh, None))
+        self._heights = np.maximum(self._fixed, self._draw(mesh))
 
     def _project(self, points: NDArray[np.floating]) -> NDArray[np.floating]:
-        height = points[..., 2:] - (self._base + 100.0)
+        height = points[..., 2:] - self._level
         return (points[..., :2] - height * self._slope - self._corner) / CELL
 
-    def _draw(self, mesh: Mesh, keep: Keep | None) -> Array:
-        chosen = np.flatnonzero(~np.isin(mesh.material, _GROUND))
+    def _draw(self, mesh: Mesh) -> Array:
+        # Half of the foliage makes shade enough, and lets sunlight through.
+        thinned = (mesh.material == Material.LEAVES) & (np.arange(len(mesh)) % 2 == 0)
+        chosen = np.flatnonzero(~np.isin(mesh.material, _GROUND) & ~thinned)
         corners = mesh.corners[chosen]
         flat = self._project(corners)
         e1, e2 = flat[:, 1] - flat[:, 0], flat[:, 3] - flat[:, 0]
@@ -72,7 +74,7 @@ class ShadowMap:
         cells = np.arange(SIDE, dtype=np.float64)
         owner = chosen[good].astype(np.int32)
         plane = np.stack([du, dv, height], 1)
-        return fill(flat[good], plane, owner, Grid(cells, cells), keep)[1]
+        return fill(flat[good], plane, owner, Grid(cells, cells))[1]
 
     def lit(self, points_n3: NDArray[np.float64], normals_n3: Array) -> Array:
         """Give the share (N,) of sunlight that reaches world points with unit normals."""

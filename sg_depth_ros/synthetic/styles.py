@@ -95,7 +95,7 @@ def draw_style(rng: np.random.Generator, options: StreetOptions) -> Style:
         building_share={'urban': 0.9, 'residential': 0.8, 'country': 0.12}.get(area, 0.08)
         * options.building_density,
         pitched={'urban': 0.35, 'residential': 0.9}.get(area, 0.85),
-        tree_spacing={'urban': 16.0, 'residential': 14.0, 'country': 8.0}.get(area, 10.0)
+        tree_spacing={'urban': 16.0, 'residential': 14.0, 'country': 6.0}.get(area, 6.5)
         * rng.uniform(0.6, 2.2)
         / max(options.tree_density, 1e-3),
         hedge_share={'residential': 0.35, 'country': 0.35, 'highway': 0.3}.get(area, 0.08)

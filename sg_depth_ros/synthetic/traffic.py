@@ -208,7 +208,9 @@ class Traffic:
             ahead = (self.s - agent.s) * agent.direction - (agent.length / 2 + 2.5)
             if -1 < ahead < nearest:
                 nearest, speed = ahead, self.speed
-        return float(min(agent.cruise, max(0.0, speed + 0.6 * (nearest - 3.0 - 0.9 * agent.speed))))
+        return float(
+            min(agent.cruise, max(0.0, speed + 0.6 * (nearest - 3.0 - 0.9 * agent.speed)))
+        )
 
     def mesh(self) -> tuple[Mesh, NDArray[np.float64]]:
         """Give what moves as one mesh, and vehicles' footprints (N, 4, 2)."""

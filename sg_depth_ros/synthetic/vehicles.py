@@ -151,7 +151,7 @@ def _cabin(
     names = ['side_windows', 'windscreen', 'side_windows', 'windscreen']
     cabin.params[:4] = [(NUMBER[name], 0, 0, 0, 0, 0) for name in names]
     roof = polygons(cabin.corners[4:], ID['car'], **paint)  # type: ignore[arg-type]
-    sides = Mesh(*(getattr(cabin, name)[:4] for name in cabin.__dataclass_fields__))
+    sides = cabin.chosen(np.arange(4))
     if kind == 'van':
         # Panel vans have no side windows behind the doors.
         a, b = np.array(corners[0]), np.array(corners[4])
@@ -171,7 +171,7 @@ def make_truck(rng: np.random.Generator, lamps: float = 0.25) -> Vehicle:
     """Make a lorry: a cab and a box or a tarpaulin body."""
     length, width, height = rng.uniform(7, 12), rng.uniform(2.3, 2.5), rng.uniform(3.0, 3.9)
     label, half = ID['truck'], width / 2
-    cab_color, color = draw_paint(rng), rng.uniform(0.08, 0.75, 3) ** 1.3
+    cab_color, color = draw_paint(rng), rng.uniform(0.1, 0.75) * rng.uniform(0.5, 1.2, 3)
     cab_x = length / 2 - rng.uniform(1.7, 2.2)
     cab_top = min(height - 0.2, 2.9)
     rear = str(rng.choice(['truck_rear', 'truck_stripes', 'van_rear'], p=(0.5, 0.4, 0.1)))
@@ -200,7 +200,9 @@ def make_truck(rng: np.random.Generator, lamps: float = 0.25) -> Vehicle:
     parts.append(_face(length / 2 + 0.01, -half * 0.97, half * 0.97, 0.5, screen - 0.1,
                        'car_front', cab_color, lamps * 2, 1, label))  # fmt: skip
     dark = {'color': (0.02, 0.02, 0.02), 'params': (1, 0.1, 0, 0, 0, 0)}
-    parts.append(box((-length / 2 + 0.1, -half * 0.8, 0.5), (cab_x, half * 0.8, 0.95), label, **dark))
+    parts.append(
+        box((-length / 2 + 0.1, -half * 0.8, 0.5), (cab_x, half * 0.8, 0.95), label, **dark)
+    )
     parts.append(_wheels(length, half, 0.5, (-0.36, -0.24, 0.38), label))
     return Vehicle(concatenate(parts), float(length), float(width), float(height))
 
@@ -208,13 +210,19 @@ def make_truck(rng: np.random.Generator, lamps: float = 0.25) -> Vehicle:
 def make_bus(rng: np.random.Generator, lamps: float = 0.25) -> Vehicle:
     """Make a city bus or a coach."""
     length, width, height = rng.uniform(9, 12.5), 2.5, rng.uniform(2.9, 3.4)
-    label, half, color = ID['bus'], 1.25, draw_paint(rng) * 0.7 + rng.uniform(0, 0.25, 3)
+    label, half, color = (
+        ID['bus'],
+        1.25,
+        draw_paint(rng) * 0.8 + rng.uniform(0, 0.2) * rng.uniform(0.6, 1, 3),
+    )
     paint = {'color': color, 'params': (3.0, 0.05, 0, 0, 0, 2)}
     body = box((-length / 2, -half, 0.3), (length / 2, half, height), label,
                uv=_PICTURE_UV, **_picture('bus_side', color))  # fmt: skip
     roof = polygons(body.corners[4:] + (0, 0, 0.01), label, **paint)
     ends = [
-        _face(-length / 2 - 0.01, -half, half, 0.3, height, 'bus_rear', color, lamps * 2, -1, label),
+        _face(
+            -length / 2 - 0.01, -half, half, 0.3, height, 'bus_rear', color, lamps * 2, -1, label
+        ),
         _face(length / 2 + 0.01, -half, half, 0.3, 1.2, 'car_front', color, lamps * 2, 1, label),
         _face(length / 2 + 0.01, -half, half, 1.2, height, 'windscreen', color, 0, 1, label),
     ]

@@ -49,11 +49,13 @@ class World:
         self.style = style
         self._seed, self._options = seed, options
         self._glow = 1.0 if night else 0.0
-        self._lamps = 1.6 if night else 0.12
         rng = np.random.default_rng([seed, 1])
         self.line = Centreline(rng, SHARPEST[style.area], options.hills, options.curvature)
         self._colors = draw_ground_colors(rng, options.texture_randomness)
-        self._trees = [make_tree(rng, rng.uniform(4, 13)) for _ in range(6)]
+        self._trees = [make_tree(rng, rng.uniform(4, 13), rng.uniform(0.1, 0.3)) for _ in range(6)]
+        self._street_trees = [
+            make_tree(rng, rng.uniform(7, 13), rng.uniform(0.33, 0.45)) for _ in range(2)
+        ]
         self._bushes = [make_bush(rng, rng.uniform(0.5, 1.3)) for _ in range(3)]
         self._barriers = [
             str(rng.choice(['wall', 'boards', 'fence', 'hedge', 'none'])) for _ in range(2)
@@ -65,8 +67,8 @@ class World:
         self.lowest = 0.0
         """Height of the lowest ground in metres."""
 
-    def cover(self, s: float) -> bool:
-        """Make the world around s; says whether it changed."""
+    def cover(self, s: float) -> None:
+        """Make the world around s."""
         changed = False
         while self._next * CHUNK < s + AHEAD:
             self.line.extend((self._next + 2) * CHUNK)
@@ -83,7 +85,6 @@ class World:
             self.footprints = np.concatenate([chunk.footprints for chunk in self._chunks])
             ground = np.isin(self.mesh.material, (Material.ROAD, Material.TERRAIN))
             self.lowest = float(self.mesh.corners[ground, :, 2].min())
-        return changed
 
     def _make(self, number: int) -> Chunk:
         rng = np.random.default_rng([self._seed, 2, number + 1000])
@@ -225,12 +226,17 @@ class _ChunkBuilder:
             s = self.s0 + rng.uniform(0, spacing)
             while s < self.s1:
                 if not self._open_at(s, 3) and rng.uniform() < 0.8:
-                    tree = self.w._trees[int(rng.integers(len(self.w._trees)))]
-                    wander = 0.0 if town and d < self._edge(side) else rng.uniform(-1.5, 5)
-                    grown = Mesh(**vars(tree))
-                    grown.corners = tree.corners * rng.uniform(0.8, 1.2)
-                    grown.texture = tree.texture.copy()
-                    self._put(grown, s, side * (d + wander), self._kerb(), rng.uniform(0, 6))
+                    on_pavement = town and d < self._edge(side)
+                    kinds = self.w._street_trees if on_pavement else self.w._trees
+                    tree = kinds[int(rng.integers(len(kinds)))]
+                    wander = 0.0 if on_pavement else rng.uniform(-1.5, 5)
+                    self._put(
+                        tree.scaled(rng.uniform(0.8, 1.2)),
+                        s,
+                        side * (d + wander),
+                        self._kerb(),
+                        rng.uniform(0, 6),
+                    )
                 s += spacing * rng.uniform(0.6, 1.5)
         if not town and rng.uniform() < style.hedge_share:
             kind = 'noise' if style.area == 'highway' and rng.uniform() < 0.5 else 'hedge'

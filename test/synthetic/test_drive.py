@@ -51,7 +51,7 @@ def test_pitch_tilts_the_camera_by_its_angle():
 def test_every_pixel_has_a_label_and_only_the_sky_has_no_depth(area):
     options = StreetOptions(areas={area: 1})
     seen = set()
-    for seed in range(3):
+    for seed in range(2):
         for frame in drive(SMALL, 2, seed, options):
             assert frame.image.shape == (64, 208, 3)
             assert frame.image.dtype == np.uint8
@@ -83,13 +83,11 @@ def test_the_world_is_the_same_wherever_it_is_reached_from():
 
 def test_driving_on_needs_no_more_memory():
     street = Street(street_camera(64, 24), 2, StreetOptions(areas={'highway': 1}), fps=0.5)
-    for _ in range(6):
-        street.step()
     sizes = []
     tracemalloc.start()
-    for index in range(40):
+    for index in range(30):
         street.step()
-        if index in (9, 39):
+        if index in (9, 29):
             sizes.append(tracemalloc.get_traced_memory()[0])
     tracemalloc.stop()
     assert street.traffic.s > 1000
@@ -137,7 +135,7 @@ def warp(source, target):
 @pytest.mark.parametrize('area', ['urban', 'residential', 'country', 'highway'])
 def test_a_neighbour_warped_by_depth_and_pose_rebuilds_the_frame(area):
     options = StreetOptions(areas={area: 1}, sensor_noise=0, vignetting=0)
-    for seed in (1, 2):
+    for seed in (1,):
         target, source = drive(street_camera(), 2, seed, options)
         error, ratio, still = warp(source, target)
         # Not hidden behind something nearer in the other frame.
@@ -168,7 +166,7 @@ def test_what_moves_is_marked_and_nothing_else():
     assert not any(frame.moving.any() for frame in drive(SMALL, 2, 11, calm))
 
 
-@pytest.mark.parametrize('seed', range(3))
+@pytest.mark.parametrize('seed', range(2))
 def test_a_followed_vehicle_stays_where_it_is_in_the_picture(seed):
     options = StreetOptions(
         areas={'highway': 1}, follow_probability=1.0, traffic_density=0, curvature=0, hills=0,

@@ -157,7 +157,10 @@ def test_a_bag_reads_back_with_rosbags(tmp_path, storage, compressed):
         for _, message in messages['/tf_static']
         for t in message.transforms
     }
-    assert set(transforms) == {('camera_optical', 'velodyne'), ('base_footprint', 'camera_optical')}
+    assert set(transforms) == {
+        ('camera_optical', 'velodyne'),
+        ('base_footprint', 'camera_optical'),
+    }
     mount = transforms['base_footprint', 'camera_optical'].translation
     assert mount.z == pytest.approx(drive_frames[0].camera_to_base[2, 3])
     mount = transforms['camera_optical', 'velodyne'].translation
