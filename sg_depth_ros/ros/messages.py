@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import sys
+from array import array
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,48 +57,55 @@ def _with_cv_bridge(message: Image, unknown: UnknownEncodingError) -> NDArray[np
     return rgb
 
 
-def image_message(header: Header, encoding: str, pixels: NDArray[np.generic]) -> Image:
-    """Give an array (H, W) or (H, W, channels) in the machine's byte order as a message."""
-    height, width = pixels.shape[:2]
-    message = Image(
-        header=header,
-        height=height,
-        width=width,
-        encoding=encoding,
-        is_bigendian=sys.byteorder == 'big',
-        step=pixels.nbytes // height,
-    )
-    _fill(message, pixels)
+def image_message(
+    header: Header, encoding: str, pixels: NDArray[np.generic], message: Image | None = None
+) -> Image:
+    """Give an array (H, W) or (H, W, channels) in the machine's byte order as a message.
+
+    :param message: an earlier one to fill again, since fresh memory costs more than the copy.
+    """
+    message = Image() if message is None else message
+    message.header = header
+    message.height, message.width = pixels.shape[:2]
+    message.encoding = encoding
+    message.is_bigendian = sys.byteorder == 'big'
+    message.step = pixels.nbytes // pixels.shape[0]
+    _fill(message.data, pixels)
     return message
 
 
-def cloud_message(header: Header, points: NDArray[np.void]) -> PointCloud2:
+def cloud_message(
+    header: Header, points: NDArray[np.void], message: PointCloud2 | None = None
+) -> PointCloud2:
     """Give a structured array of points as a message, organised if it is (h, w).
 
     A point is invalid if its z is NaN; ``is_dense`` says whether there is none such.
+
+    :param message: as for :func:`image_message`.
     """
-    fields = [
+    message = PointCloud2() if message is None else message
+    message.header = header
+    message.height, message.width = points.shape if points.ndim == 2 else (1, points.size)
+    message.fields = [
         PointField(name=name, offset=offset, datatype=_DATATYPES[kind], count=1)
         for name, (kind, offset, *_) in (points.dtype.fields or {}).items()
     ]
-    height, width = points.shape if points.ndim == 2 else (1, points.size)
-    message = PointCloud2(
-        header=header,
-        height=height,
-        width=width,
-        fields=fields,
-        is_bigendian=False,
-        point_step=points.itemsize,
-        row_step=points.itemsize * width,
-        is_dense=not np.isnan(points['z']).any(),
-    )
-    _fill(message, points)
+    message.is_bigendian = False
+    message.point_step = points.itemsize
+    message.row_step = points.itemsize * message.width
+    message.is_dense = not np.isnan(points['z']).any()
+    _fill(message.data, points)
     return message
 
 
-def _fill(message: Image | PointCloud2, values: NDArray[np.generic]) -> None:
-    """Copy the bytes of an array into the data of a new message.
+def _fill(data: array[int], values: NDArray[np.generic]) -> None:
+    """Copy the bytes of an array into the data of a message.
 
-    Assigning an array or a list would check each of its bytes in Python.
+    Assigning to the field would copy once more, or check each byte in Python.
     """
-    message.data.frombytes(np.ascontiguousarray(values).reshape(-1).view(np.uint8))
+    flat = np.ascontiguousarray(values).reshape(-1).view(np.uint8)
+    if len(data) == flat.size:
+        np.copyto(np.frombuffer(data, np.uint8), flat)
+    else:
+        del data[:]
+        data.frombytes(flat.data)

@@ -50,6 +50,8 @@ class Outputs:
         self._node = node
         self._palette = palette(tuple(labels))
         self._sky = [label.id for label in labels if 'sky' in label.roles]
+        # Publishing has serialised a message when it returns, so that its memory is free again.
+        self._messages = {topic: kind() for topic, kind in TOPICS.items()}
         self._builder: PointCloudBuilder | None = None
         self._builder_options: tuple[object, ...] = ()
         self._publishers = {
@@ -90,16 +92,22 @@ class Outputs:
                 self._publishers[DEPTH_INFO].publish(info)
             encoding = parameters.depth_encoding
             pixels = depth if encoding == '32FC1' else to_millimetres(depth)
-            self._publishers[DEPTH].publish(image_message(header, encoding, pixels))
+            self._publishers[DEPTH].publish(
+                image_message(header, encoding, pixels, self._messages[DEPTH])
+            )
         if POINTS in wanted and prediction.camera:
             builder = self._cloud_builder(prediction.camera, parameters)
             points = builder.build(depth, prediction.image, labels)
-            self._publishers[POINTS].publish(cloud_message(header, points))
+            self._publishers[POINTS].publish(cloud_message(header, points, self._messages[POINTS]))
         if LABELS in wanted:
-            self._publishers[LABELS].publish(image_message(header, 'mono8', labels))
+            self._publishers[LABELS].publish(
+                image_message(header, 'mono8', labels, self._messages[LABELS])
+            )
         if COLORS in wanted:
             colors = colorize_labels(labels, self._palette)
-            self._publishers[COLORS].publish(image_message(header, 'rgb8', colors))
+            self._publishers[COLORS].publish(
+                image_message(header, 'rgb8', colors, self._messages[COLORS])
+            )
 
     def _cloud_builder(
         self, camera: PinholeCamera, parameters: DepthParameters

@@ -56,6 +56,15 @@ def test_cloud_is_equal_to_that_of_sensor_msgs_py(shape, hole):
     assert ours.data.tobytes() == theirs.data.tobytes()
 
 
+@pytest.mark.parametrize('size', [1, 12, 30])
+def test_a_message_can_be_filled_again(size):
+    message = cloud_message(Header(), make_points((size,), False))
+    data, points = message.data, make_points((3, 4), False)
+    assert cloud_message(HEADER, points, message) is message
+    assert message == cloud_message(HEADER, points)
+    assert message.data is data
+
+
 def test_empty_cloud():
     cloud = cloud_message(HEADER, np.zeros(0, POINT))
     assert (cloud.height, cloud.width, len(cloud.data), cloud.is_dense) == (1, 0, 0, True)
