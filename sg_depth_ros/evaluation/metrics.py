@@ -112,24 +112,23 @@ def fit_scaling(
 
     ``median``: ratio of the medians, no shift. ``least_squares``: scale and shift of the inverse
     depth in the least-squares sense, as affine-invariant networks need (Ranftl et al., TPAMI
-    2020, eq. 4); a fit that turns the order of depths around is refused with ValueError.
+    2020, eq. 4). Where no positive scale fits best (the prediction is constant or runs against
+    the truth) it is infinite, so that the prediction counts as one depth everywhere.
     """
     if scaling == 'none' or truth_n.size == 0:
         return 1.0, 0.0
     if scaling == 'median':
         return float(np.median(truth_n) / np.median(prediction_n)), 0.0
     if scaling == 'least_squares':
-        inverse_n2 = np.stack([1 / prediction_n, np.ones_like(prediction_n)], 1)
-        # A constant prediction leaves the two unknowns undetermined: then scale alone.
-        if np.ptp(inverse_n2[:, 0]) < 1e-12 * np.abs(inverse_n2[:, 0]).max():
-            return float(np.mean(1 / prediction_n) / np.mean(1 / truth_n)), 0.0
-        (slope, shift), *_ = np.linalg.lstsq(inverse_n2, 1 / truth_n, rcond=None)
+        inverse_n, wanted_n = 1 / prediction_n, 1 / truth_n
+        centred_n = inverse_n - inverse_n.mean()
+        variance = float(np.mean(centred_n**2))
+        # A constant leaves rounding noise alone to fit.
+        varies = variance > (1e-6 * float(inverse_n.mean())) ** 2
+        slope = float(np.mean(centred_n * wanted_n)) / variance if varies else 0.0
         if slope <= 0:
-            raise ValueError(
-                'the least-squares scale of the inverse depth is not positive: the prediction '
-                'runs against the truth; say whether the network gives depth or inverse depth'
-            )
-        return float(1 / slope), float(shift)
+            return float('inf'), float(wanted_n.mean())
+        return 1 / slope, float(wanted_n.mean() - slope * inverse_n.mean())
     raise ValueError(f"unknown scaling '{scaling}'; choose median, least_squares or none")
 
 

@@ -92,3 +92,13 @@ def test_through_the_node_gives_the_same_numbers(bag, bundle, tmp_path):
     found = figures(tmp_path / 'online')['models']['red through the node']
     assert found['mean'] == expected['mean']
     assert found['classes'] == expected['classes']
+
+
+def test_ctrl_c_says_how_to_go_on(folder, tmp_path, monkeypatch):
+    def interrupt(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr('sg_depth_ros.evaluation.session.measure', interrupt)
+    result = invoke('folder', folder, '--bundle', 'truth', '--out', tmp_path / 'out')
+    assert result.exit_code == 130
+    assert '--resume' in result.output

@@ -96,14 +96,19 @@ def test_least_squares_undoes_affine_inverse_depth(truth):
     assert compute_depth_errors(truth, prediction).abs_rel > 0.1
 
 
-def test_least_squares_refuses_turned_depth(truth):
-    with pytest.raises(ValueError, match='inverse depth'):
-        compute_depth_errors(truth, 1 / truth, scaling='least_squares')
+def test_least_squares_is_the_least(truth):
+    prediction = truth * np.random.default_rng(1).lognormal(0, 0.2, truth.shape)
+    compared = compare_depth(truth, prediction, scaling='least_squares', max_depth=1e6)
+    slope, shift = np.polyfit(1 / prediction.ravel(), 1 / truth.ravel().astype(float), 1)
+    assert 1 / compared.scale == pytest.approx(slope, rel=1e-4)
+    assert compared.shift == pytest.approx(shift, rel=1e-4)
 
 
-def test_least_squares_of_a_constant(truth):
-    errors = compute_depth_errors(truth, np.full_like(truth, 7), scaling='least_squares')
-    assert errors.scale * 7 == pytest.approx(1 / (1 / truth.astype(float)).mean(), rel=1e-5)
+@pytest.mark.parametrize('turn', [lambda d: 1 / d, lambda d: np.full_like(d, 7)])
+def test_least_squares_of_what_does_not_fit_is_one_depth(truth, turn):
+    compared = compare_depth(truth, turn(truth), scaling='least_squares')
+    expected = 1 / (1 / truth.astype(float)).mean()
+    assert compared.prediction_n == pytest.approx(np.full(truth.size, expected), rel=1e-5)
 
 
 def test_known_noise():
