@@ -46,6 +46,7 @@ EXTRAS = {
         'torch',
         'torchmetrics',
         'torchvision',
+        'typing-extensions',
         *REPORT,
     ],
     'report': REPORT,
@@ -68,8 +69,7 @@ EXTRAS = {
 
 def share(folder: str) -> tuple[str, list[str]]:
     """Give the files of a folder, without its sub-folders, for the package's share."""
-    files = sorted(str(path) for path in Path(folder).iterdir() if path.is_file())
-    return f'share/{NAME}/{folder}', files
+    return f'share/{NAME}/{folder}', sorted(p for p in glob(f'{folder}/*') if Path(p).is_file())
 
 
 setup(
