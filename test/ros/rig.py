@@ -118,8 +118,12 @@ class Rig:
         return self.estimators[-1]
 
     def _spin(self):
-        with suppress(ExternalShutdownException):
-            self.node_executor.spin()
+        try:
+            with suppress(ExternalShutdownException):
+                self.node_executor.spin()
+        except RuntimeError:  # the context may go down just before rclpy waits on it
+            if self.context.ok():
+                raise
 
     @property
     def estimator(self):
