@@ -1,0 +1,137 @@
+# Copyright 2026 The sg_depth_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""How far the camera moved between two images, in the unit of their depth; and in metres.
+
+The static part of a scene is tracked from one image to the next; its points in the first and its
+pixels in the second give the motion (perspective-n-point). Its length, beside the distance that
+the wheels report, is the scale. Unlike the road's own flow this needs texture anywhere, not on
+the asphalt, which has the least of all.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from sg_depth_ros.camera import PinholeCamera
+
+MIN_TRACKS = 20
+MIN_INLIERS = 0.4
+"""Share of the tracks that one rigid motion must explain."""
+_CORNERS = 400
+_WINDOW = (15, 15)
+_ROUND_TRIP = 0.5
+"""Pixels that a track may miss its start by when it is followed back."""
+_REPROJECTION = 1.0
+"""Pixels between a track and its point."""
+_LOG_SECONDS = 10.0
+_LATE_SECONDS = 0.3
+"""A speed holds for this long beyond its stamp."""
+
+
+class SpeedLog:
+    """Measured speeds over time; one thread may add while another reads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._entries: deque[tuple[float, float]] = deque()
+
+    def add(self, stamp: float, speed: float) -> None:
+        """Note a speed in m/s; a stamp before the last one (time went back) starts anew."""
+        with self._lock:
+            if self._entries and stamp <= self._entries[-1][0]:
+                self._entries.clear()
+            self._entries.append((stamp, abs(speed)))
+            while self._entries[0][0] < stamp - _LOG_SECONDS:
+                self._entries.popleft()
+
+    def distance(self, start: float, end: float) -> float | None:
+        """Give the metres driven between two moments, or None where speeds are missing."""
+        with self._lock:
+            entries = np.array(self._entries).reshape(-1, 2)
+        stamps, speeds = entries.T
+        covered = len(stamps) and stamps[0] - _LATE_SECONDS <= start <= end
+        if not covered or end > stamps[-1] + _LATE_SECONDS:
+            return None
+        inside = stamps[(stamps > start) & (stamps < end)]
+        moments = np.concatenate([[start], inside, [end]])
+        values = np.interp(moments, stamps, speeds)
+        return float((np.diff(moments) * (values[1:] + values[:-1]) / 2).sum())
+
+
+@dataclass(frozen=True)
+class View:
+    """An image with what is known of it; arrays are (H, W)."""
+
+    gray: NDArray[np.uint8]
+    depth: NDArray[np.float32]
+    static: NDArray[np.bool_]
+    camera: PinholeCamera
+    stamp: float
+
+
+def make_view(
+    image_hw3: NDArray[np.uint8],
+    depth_hw: NDArray[np.float32],
+    labels_hw: NDArray[np.uint8],
+    moving_ids: Collection[int],
+    camera: PinholeCamera,
+    stamp: float,
+) -> View:
+    """Prepare an image for :func:`camera_motion`.
+
+    :param image_hw3: (H, W, 3) uint8 RGB
+    :param moving_ids: ids of the labels whose pixels may move by themselves or have no depth
+    """
+    moving = np.zeros(256, np.uint8)
+    moving[list(moving_ids)] = 1
+    # Corners at the outline of a car belong to the car as much as to what is behind it.
+    margin = cv2.dilate(moving[labels_hw], np.ones((5, 5), np.uint8))
+    static = (margin == 0) & np.isfinite(depth_hw) & (depth_hw > 0)
+    gray = np.asarray(cv2.cvtColor(image_hw3, cv2.COLOR_RGB2GRAY), np.uint8)
+    return View(gray, depth_hw, static, camera, stamp)
+
+
+@dataclass(frozen=True)
+class Motion:
+    """Length of a translation in the unit of depth, and the share of tracks that support it."""
+
+    length: float
+    inliers: float
+
+
+def camera_motion(before: View, after: View) -> tuple[Motion | None, str]:
+    """Give how the camera moved from one view to the next, or None and why it is not known."""
+    corners = cv2.goodFeaturesToTrack(
+        before.gray, _CORNERS, 0.005, 5, mask=before.static.astype(np.uint8)
+    )
+    if corners is None or len(corners) < MIN_TRACKS:
+        return None, 'too little texture on what stands still'
+    start = corners.reshape(-1, 1, 2)
+    end, ahead, _ = cv2.calcOpticalFlowPyrLK(before.gray, after.gray, start, None, winSize=_WINDOW)
+    back, behind, _ = cv2.calcOpticalFlowPyrLK(after.gray, before.gray, end, None, winSize=_WINDOW)
+    loop = np.linalg.norm((back - start).reshape(-1, 2), axis=1)
+    good = (ahead.ravel() == 1) & (behind.ravel() == 1) & (loop < _ROUND_TRIP)
+    if good.sum() < MIN_TRACKS:
+        return None, f'only {good.sum()} points could be followed, {MIN_TRACKS} are needed'
+    uv = start.reshape(-1, 2)[good].astype(np.float64)
+    camera = before.camera
+    u, v = np.rint(uv).astype(int).T
+    z = before.depth[v, u].astype(np.float64)
+    rays = np.column_stack(
+        [(uv[:, 0] - camera.cx) / camera.fx, (uv[:, 1] - camera.cy) / camera.fy, np.ones(len(z))]
+    )
+    pixels = end.reshape(-1, 2)[good].astype(np.float64)
+    found, _, translation, inliers = cv2.solvePnPRansac(
+        rays * z[:, None], pixels, camera.matrix, None, reprojectionError=_REPROJECTION
+    )
+    share = 0.0 if inliers is None else len(inliers) / len(z)
+    if not found or share < MIN_INLIERS:
+        return None, f'only {share:.0%} of the points agree on one motion'
+    return Motion(float(np.linalg.norm(translation)), share), ''

@@ -1,0 +1,117 @@
+# Copyright 2026 The sg_depth_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The scale of a street whose true depth, divided by an unknown factor, is the network's."""
+
+import math
+
+import numpy as np
+import pytest
+
+from sg_depth_ros.labels import CITYSCAPES, ID
+from sg_depth_ros.scale import ScaleEstimator, ScaleSettings, fit_road
+from sg_depth_ros.synthetic import StreetOptions, drive, street_camera
+
+CAMERA = street_camera(320, 96)
+OPTIONS = StreetOptions(camera_pitch=(-5, 5), stop_probability=0.0)
+SEEDS = range(5)
+
+
+def factor_of(seed):
+    return float(np.exp(np.random.default_rng(seed).uniform(-3, 3)))
+
+
+def observe(estimator, frame, factor, labels=None):
+    depth = (frame.depth / factor).astype(np.float32)
+    labels = frame.labels if labels is None else labels
+    estimator.speeds.add(frame.stamp, frame.speed)
+    return estimator.observe(depth, labels, frame.image, frame.camera, frame.stamp)
+
+
+def errors_of(mode, seed, frames):
+    """Relative errors of the frames after the first second."""
+    estimator, errors = None, []
+    for frame in drive(CAMERA, frames, seed, OPTIONS):
+        if estimator is None:
+            height = float(frame.camera_to_base[2, 3])
+            estimator = ScaleEstimator(ScaleSettings(mode, camera_height=height), CITYSCAPES)
+        estimate = observe(estimator, frame, factor_of(seed))
+        if frame.stamp >= 1.0:
+            errors.append(abs((estimate.factor or math.inf) / factor_of(seed) - 1))
+    return errors
+
+
+@pytest.mark.parametrize(('mode', 'median', 'p95'), [('camera_height', 0.02, 0.05)])
+def test_camera_height_on_streets_with_pitch_hills_and_traffic(mode, median, p95):
+    errors = np.concatenate([errors_of(mode, seed, 25) for seed in SEEDS])
+    assert np.median(errors) < median
+    assert np.percentile(errors, 95) < p95
+
+
+def test_odometry_on_streets_with_pitch_hills_and_traffic():
+    errors = np.concatenate([errors_of('odometry', seed, 20) for seed in SEEDS])
+    assert np.median(errors) < 0.03
+
+
+def test_hidden_road_holds_the_scale_and_says_so():
+    estimator = None
+    for i, frame in enumerate(drive(CAMERA, 70, 1, OPTIONS)):
+        if estimator is None:
+            height = float(frame.camera_to_base[2, 3])
+            settings = ScaleSettings('camera_height', camera_height=height)
+            estimator = ScaleEstimator(settings, CITYSCAPES)
+        hidden = 10 <= i < 60
+        labels = np.where(frame.labels == ID['road'], ID['truck'], frame.labels)
+        estimate = observe(estimator, frame, 3.0, labels.astype(np.uint8) if hidden else None)
+        assert i < 3 or estimate.factor == pytest.approx(3.0, rel=0.05)
+        if i == 59:
+            assert estimate.state == 'held'
+            assert estimate.age == pytest.approx(5.0)
+            assert 'of the image shows road' in estimate.problem
+    assert estimate.state == 'tracking'
+    assert estimate.problem == ''
+
+
+def test_before_the_first_estimate_and_after_a_reset_there_is_none():
+    estimator = None
+    for i, frame in enumerate(drive(CAMERA, 6, 2, OPTIONS)):
+        if estimator is None:
+            settings = ScaleSettings('camera_height', camera_height=1.5)
+            estimator = ScaleEstimator(settings, CITYSCAPES)
+        estimate = observe(estimator, frame, 1.0)
+        expected = 'waiting' if i in (0, 1, 4, 5) else 'tracking'
+        assert estimate.state == expected
+        assert (estimate.factor is None) == (expected == 'waiting')
+        if i == 3:
+            estimator.reset()
+
+
+def test_what_is_missing_is_named():
+    frame = next(drive(CAMERA, 1, 0, OPTIONS))
+    unknown_height = ScaleEstimator(ScaleSettings('camera_height'), CITYSCAPES)
+    assert 'height over the road is not known' in observe(unknown_height, frame, 1.0).problem
+    estimator = ScaleEstimator(ScaleSettings('odometry'), CITYSCAPES)
+    arguments = frame.depth, frame.labels, frame.image
+    assert 'not calibrated' in estimator.observe(*arguments, None, 0.0).problem
+    estimator.observe(*arguments, CAMERA, 0.1)
+    assert 'no speed' in estimator.observe(*arguments, CAMERA, 0.2).problem
+    estimator.speeds.add(0.0, 0.1)
+    estimator.speeds.add(0.3, 0.1)
+    assert 'driven only 0.02 m' in estimator.observe(*arguments, CAMERA, 0.3).problem
+
+
+@pytest.mark.parametrize(('mode', 'state', 'factor'), [('none', 'off', 1), ('fixed', 'fixed', 7)])
+def test_modes_that_measure_nothing(mode, state, factor):
+    estimator = ScaleEstimator(ScaleSettings(mode, factor=7.0), CITYSCAPES)
+    empty = np.zeros((2, 2))
+    estimate = estimator.observe(empty, empty, empty, None, 0.0)
+    assert (estimate.state, estimate.factor) == (state, factor)
+
+
+def test_plane_of_a_flat_road_is_exact():
+    rays = CAMERA.rays()
+    depth = np.where(rays[..., 1] > 0.02, 1.5 / np.maximum(rays[..., 1], 0.02), np.inf)
+    labels = np.where(np.isfinite(depth), ID['road'], ID['sky']).astype(np.uint8)
+    plane, problem = fit_road(depth.astype(np.float32), labels, CAMERA, [ID['road']])
+    assert problem == ''
+    assert plane.height == pytest.approx(1.5, rel=1e-4)
+    np.testing.assert_allclose(plane.normal, [0, -1, 0], atol=1e-4)
