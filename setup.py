@@ -11,7 +11,7 @@ NAME = 'sg_depth_ros'
 
 # colcon leaves these to rosdep (package.xml); pip installs them.
 RUN_TIME = [
-    'numpy',
+    'numpy>=1.21',
     'onnxruntime',
     'opencv-python-headless',
     'openvino',
@@ -19,7 +19,7 @@ RUN_TIME = [
     'pyyaml',
     'rich',
     'rosbags',
-    'typer',
+    'typer>=0.9',
 ]
 REPORT = ['jinja2', 'matplotlib']
 EXTRAS = {

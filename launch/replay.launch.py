@@ -5,6 +5,7 @@
 import os
 from pathlib import Path
 
+from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 from launch.actions import (
     DeclareLaunchArgument,
     ExecuteProcess,
@@ -15,7 +16,6 @@ from launch.actions import (
 )
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 
-from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 from sg_depth_ros.bags import BagReader
 from sg_depth_ros.ros.fast_dds import profile_environment
 

@@ -4,10 +4,10 @@
 
 import os
 
+from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
 from launch_ros.actions import Node
 
-from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 from sg_depth_ros.ros.fast_dds import profile_environment
 from sg_depth_ros.share import share_directory
 

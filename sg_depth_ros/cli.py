@@ -54,6 +54,16 @@ COMMANDS = {
         'Measure depth and labels against truth: folders, bags with LiDAR, KITTI, street.',
         'report',
     ),
+    'train': Command(
+        'sg_depth_ros.training.commands:app',
+        'Train segmentation or depth: your own bag, KITTI, folders, videos, the street.',
+        'train',
+    ),
+    'filter': Command(
+        'sg_depth_ros.training.commands:filter_data',
+        'Drop images with infinite depth before training again (two-stage training).',
+        'train',
+    ),
     'info': Command('sg_depth_ros.commands:info', 'Check a model bundle and show what it holds.'),
     'export': Command(
         'sg_depth_ros.commands:export',

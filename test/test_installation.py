@@ -13,16 +13,11 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 NAME = 'sg_depth_ros'
-SHARE = {
-    'LICENSE',
-    'package.xml',
-    'config/fastdds_shm.xml',
-    'config/node.yaml',
-    'config/sg_depth.rviz',
-    'launch/replay.launch.py',
-    'launch/sg_depth.launch.py',
-    *(str(p.relative_to(ROOT)) for p in ROOT.glob('config/train/*') if p.is_file()),
-    *(str(p.relative_to(ROOT)) for p in ROOT.glob('models/*/*') if p.is_file()),
+SHARE = {'LICENSE', 'package.xml'} | {
+    str(path.relative_to(ROOT))
+    for pattern in ('launch/*.launch.py', 'config/*', 'config/train/*', 'models/*/*')
+    for path in ROOT.glob(pattern)
+    if path.is_file()
 }
 WHERE = """
 import json

@@ -57,7 +57,7 @@ def test_extras_are_those_of_the_package():
     extras = next(
         node.value
         for node in setup.body
-        if isinstance(node, ast.Assign) and node.targets[0].id == 'EXTRAS'
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == 'EXTRAS'
     )
     documented = {name for names, _ in table('Install') for name in names.split(', ')}
     assert documented == {key.value for key in extras.keys}
@@ -83,7 +83,7 @@ def test_launch_arguments_exist():
     declared = set()
     for path in (ROOT / 'launch').glob('*.launch.py'):
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Assign) and node.targets[0].id == 'ARGUMENTS':
+            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == 'ARGUMENTS':
                 declared |= {key.value for key in node.value.keys}
     launched = re.findall(r'launch\.py((?: \w+:=\S+)+)|`(\w+):=\S+`', README)
     used = {name for text in launched for name in re.findall(r'(\w+):=', ' '.join(text) + ':=')}

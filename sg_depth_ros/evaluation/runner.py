@@ -13,6 +13,7 @@ from typing import Any
 from sg_depth_ros.evaluation.frames import EvaluationError, Model, Source
 from sg_depth_ros.evaluation.protocols import Protocol
 from sg_depth_ros.evaluation.scoring import score_frame
+from sg_depth_ros.files import atomic_path
 
 RECORDS = 'frames.jsonl'
 
@@ -44,17 +45,19 @@ def run(
 ) -> list[dict[str, Any]]:
     """Score the frames ``names`` and give their records in that order.
 
-    Every record is appended to ``out/frames.jsonl`` at once. With ``resume`` what is there already
-    is kept; raises EvaluationError if it was made with other settings. Only the records, plain
-    numbers, stay in memory.
+    Every record is appended to ``out/frames.jsonl`` at once and kept in memory only by its name,
+    so that memory does not grow with the frames until all are read at the end. With ``resume``
+    what is there already is kept; raises EvaluationError if it was made with other settings.
     """
     settings = run_settings(source, names, models, protocol)
     path = out / RECORDS
-    done = _read_records(path, settings) if resume and path.is_file() else {}
-    out.mkdir(parents=True, exist_ok=True)
+    kept = _read_records(path, settings) if resume and path.is_file() else {}
     # Rewriting also drops a last line that an interruption may have cut.
-    lines = [settings, *done.values()]
-    path.write_text(''.join(json.dumps(line) + '\n' for line in lines))
+    lines = [settings, *kept.values()]
+    with atomic_path(path) as temporary:
+        temporary.write_text(''.join(json.dumps(line) + '\n' for line in lines))
+    done = set(kept)
+    del kept, lines
     on_progress(len(done), len(names))
     missing = {name for name in names if name not in done}
     with path.open('a') as file:
@@ -62,9 +65,10 @@ def run(
             record = score_frame(frame, models, protocol)
             file.write(json.dumps(record) + '\n')
             file.flush()
-            done[frame.name] = record
+            done.add(frame.name)
             on_progress(len(done), len(names))
-    return [done[name] for name in names if name in done]
+    records = _read_records(path, settings)
+    return [records[name] for name in names if name in records]
 
 
 def _read_records(path: Path, settings: dict[str, Any]) -> dict[str, dict[str, Any]]:

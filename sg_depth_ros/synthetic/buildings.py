@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sg_depth_ros.labels import ID
-from sg_depth_ros.synthetic.mesh import Material, Mesh, box, concatenate, hexahedra, polygons
+from sg_depth_ros.synthetic.mesh import Look, Material, Mesh, box, concatenate, hexahedra, polygons
 from sg_depth_ros.synthetic.pictures import NUMBER
 
 _WALLS = (
@@ -62,7 +62,7 @@ def make_building(
     wide, high = rng.uniform(0.35, 0.75), rng.uniform(0.42, 0.68)
     top = storeys * storey + rng.uniform(0.2, 0.9)
     lower = plot.base - (0, 0, _FOUNDATION)
-    upper = plot.base + (0, 0, top)
+    upper = plot.base + np.array((0, 0, top))
     upper[:, 2] = upper[:, 2].max()
     corners = np.concatenate([lower, upper])
     body = hexahedra([corners], ID['building'], color=wall, material=Material.FACADE)
@@ -111,7 +111,7 @@ def _cornice(upper: NDArray[np.float64], color: NDArray[np.float64]) -> Mesh:
     center = upper.mean(0)
     out = upper + 0.35 * (upper - center) / np.linalg.norm(upper - center, axis=1)[:, None]
     return hexahedra(
-        [np.concatenate([out - (0, 0, 0.1), out + (0, 0, 0.25)])], ID['building'],
+        [np.concatenate([out - (0, 0, 0.1), out + np.array((0, 0, 0.25))])], ID['building'],
         color=color, params=(1.0, 0.08, 0, 0, 0, 0),
     )  # fmt: skip
 
@@ -127,7 +127,7 @@ def _roof(
     rise = np.array([0, 0, span * rng.uniform(0.3, 0.55)])
     e0, e1 = (a + d) / 2 + rise, (b + c) / 2 + rise
     along = (b - a) / np.linalg.norm(b - a) * 0.3
-    tiles = {
+    tiles: Look = {
         'color': np.array(_ROOFS[int(rng.integers(len(_ROOFS)))]) * rng.uniform(0.7, 1.3),
         'params': (0.8, 0.12, 1, 0.3, 0.35, seed),
         'two_sided': True,
@@ -138,7 +138,7 @@ def _roof(
         out = along if low0 is a else -along
         eaves0, eaves1 = low0 + overhang * (low0 - high0), low1 + overhang * (low1 - high1)
         slopes.append([eaves0 - out, eaves1 + out, high1 + out, high0 - out])
-    gable = {'color': wall, 'params': (1.5, 0.1, 0, 0, 0, seed)}
+    gable: Look = {'color': wall, 'params': (1.5, 0.1, 0, 0, 0, seed)}
     parts = [
         polygons(slopes, ID['building'], **tiles),
         polygons([[b, c, e1, e1], [d, a, e0, e0]], ID['building'], **gable),
@@ -146,7 +146,7 @@ def _roof(
     if rng.uniform() < 0.6:
         foot = e0 + (e1 - e0) * rng.uniform(0.15, 0.85)
         parts.append(
-            box(foot - (0.35, 0.35, 1.0), foot + (0.35, 0.35, 0.9), ID['building'],
+            box(foot - (0.35, 0.35, 1.0), foot + np.array((0.35, 0.35, 0.9)), ID['building'],
                 color=(0.25, 0.12, 0.09), params=(0.5, 0.1, 1, 0.24, 0.08, seed))
         )  # fmt: skip
     return concatenate(parts)

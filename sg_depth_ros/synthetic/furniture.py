@@ -12,14 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sg_depth_ros.labels import ID
-from sg_depth_ros.synthetic.mesh import Material, Mesh, box, concatenate, polygons, prism
+from sg_depth_ros.synthetic.mesh import Look, Material, Mesh, box, concatenate, polygons, prism
 from sg_depth_ros.synthetic.pictures import NUMBER
 
 _UV = [(0, 1), (1, 1), (1, 0), (0, 0)]
 _SIGNS = ('sign_limit', 'sign_blue', 'sign_parking', 'sign_warning', 'sign_direction')
 
 
-def _metal(shade: float) -> dict[str, object]:
+def _metal(shade: float) -> Look:
     return {'color': (shade, shade, shade * 1.03), 'params': (0.6, 0.08, 0, 0, 0, 0)}
 
 
@@ -86,8 +86,8 @@ def _plate(sides: int, wide: float, size: float, height: float, number: int) -> 
         fan = [[0, 1, 2, 3]]
     front = polygons(ring[fan], ID['traffic sign'], uv=uv[fan], material=Material.PICTURE,
                      params=(number, 0, 0, 0, 0, 0))  # fmt: skip
-    back = polygons((ring + (0.02, 0, 0))[np.array(fan)[:, [0, 3, 2, 1]]] if sides == 4
-                    else (ring + (0.02, 0, 0))[np.array(fan)[:, [0, 2, 1, 1]]],
+    back = polygons((ring + np.array((0.02, 0, 0)))[np.array(fan)[:, [0, 3, 2, 1]]] if sides == 4
+                    else (ring + np.array((0.02, 0, 0)))[np.array(fan)[:, [0, 2, 1, 1]]],
                     ID['traffic sign'], color=(0.3, 0.3, 0.3))  # fmt: skip
     return concatenate([front, back])
 
@@ -123,7 +123,7 @@ def make_barrier(
 ) -> Mesh:
     """Make a stretch of 'wall', 'fence', 'boards', 'rail', 'concrete' or 'noise' barrier."""
     seed = rng.uniform(0, 50)
-    height, thick, label, look = {
+    looks: dict[str, tuple[float, float, str, Look]] = {
         'wall': (rng.uniform(0.5, 1.9), 0.25, 'wall',
                  {'color': np.array([0.42, 0.38, 0.33]) * rng.uniform(0.4, 1.5),
                   'params': (0.8, 0.15, int(rng.uniform() < 0.5), 0.3, 0.12, seed)}),
@@ -137,7 +137,8 @@ def make_barrier(
                    'params': (2.0, 0.15, int(rng.choice([2, 3])), 4.0, 0.5, seed)}),
         'fence': (rng.uniform(0.8, 1.5), 0.0, 'fence', _metal(rng.uniform(0.02, 0.4))),
         'rail': (0.75, 0.0, 'fence', _metal(rng.uniform(0.3, 0.5))),
-    }[kind]  # fmt: skip
+    }  # fmt: skip
+    height, thick, label, look = looks[kind]
     along = (end - start) / np.linalg.norm(end - start)
     across = np.array([-along[1], along[0], 0])
     if thick:
@@ -151,31 +152,32 @@ def make_barrier(
     step = 2.0 if kind == 'rail' else 0.25
     posts = start + np.arange(0, length, step)[:, None] * (end - start) / length
     wide = 0.05 if kind == 'rail' else 0.014
+    foot, top = np.array((0, 0, 0.2)), np.array((0, 0, height))
     corners = np.stack(
         [
-            posts - along * wide + (0, 0, -0.2), posts + along * wide + (0, 0, -0.2),
-            posts + along * wide + (0, 0, height), posts - along * wide + (0, 0, height),
+            posts - along * wide - foot, posts + along * wide - foot,
+            posts + along * wide + top, posts - along * wide + top,
         ], 1,
     )  # fmt: skip
-    parts.append(polygons(corners, ID[label], two_sided=True, **look))
+    parts.append(polygons(corners, ID[label], **Look(**look, two_sided=True)))
     return concatenate(parts)
 
 
 def _slab(
     start: NDArray[np.float64], end: NDArray[np.float64], half: NDArray[np.float64],
-    height: float, label: int, look: dict[str, object],
+    height: float, label: int, look: Look,
 ) -> Mesh:  # fmt: skip
     low = np.array([start - half, end - half, end + half, start + half])
-    high = low + (0, 0, height)
+    high = low + np.array((0, 0, height))
     corners = np.concatenate([low, high])
     faces = [[0, 1, 5, 4], [1, 2, 6, 5], [2, 3, 7, 6], [3, 0, 4, 7], [4, 5, 6, 7]]
-    return polygons(corners[faces], label, **look)  # type: ignore[arg-type]
+    return polygons(corners[faces], label, **look)
 
 
 def make_bridge(rng: np.random.Generator, right: float, left: float, clear: float = 5.2) -> Mesh:
     """Make an overpass across the road with its piers beside it."""
     depth, shade = rng.uniform(6, 12), rng.uniform(0.2, 0.42)
-    look = {'color': (shade, shade * 0.98, shade * 0.94), 'params': (2.0, 0.2, 2, 5.0, 1, 3)}
+    look: Look = {'color': (shade, shade * 0.98, shade * 0.94), 'params': (2.0, 0.2, 2, 5.0, 1, 3)}
     deck_low, deck_high = clear, clear + rng.uniform(1.2, 1.9)
     parts = [box((0, -60, deck_low), (depth, 60, deck_high), ID['building'], **look)]
     under = [(0, -60, clear), (0, 60, clear), (depth, 60, clear), (depth, -60, clear)]

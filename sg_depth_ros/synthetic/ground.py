@@ -5,14 +5,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sg_depth_ros.labels import ID
 from sg_depth_ros.synthetic.centreline import Centreline
-from sg_depth_ros.synthetic.mesh import Material, Mesh, concatenate, polygons
+from sg_depth_ros.synthetic.mesh import Look, Material, Mesh, concatenate, polygons
 from sg_depth_ros.synthetic.styles import Style
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 STEP = 4.0
 """Metres between the cross-sections that the ground is made of."""
@@ -75,11 +79,11 @@ def make_ground(
     road[:] = (style.lane, style.lanes, style.dash, style.edge, style.wear, 0)
     road[:, 5] = crossed
     road[opened, 2:4] = 0
-    asphalt = {'color': colors.asphalt, 'material': Material.ROAD}
-    blank = (style.lane, 0, 0, 0, 1, 0)
+    asphalt: Look = {'color': colors.asphalt, 'material': Material.ROAD, 'params': road}
+    blank: Look = {**asphalt, 'params': (style.lane, 0, 0, 0, 1, 0)}
     parts = [
-        _strip(line, s, (-right, 0), (0, 0), ID['road'], params=road, **asphalt),
-        _strip(line, s, (0, left), (0, 0), ID['road'], params=road, **asphalt),
+        _strip(line, s, (-right, 0), (0, 0), ID['road'], **asphalt),
+        _strip(line, s, (0, left), (0, 0), ID['road'], **asphalt),
     ]
     bends = line.sharpest_near((s0 + s1) / 2, 60.0)
     for side in (-1, 1):
@@ -88,7 +92,10 @@ def make_ground(
         kerb = KERB if style.pavement > 0 else 0.0
         inner = edge + style.pavement
         if kerb:
-            grey = {'color': colors.paving * 0.8 + 0.08, 'params': (0.4, 0.15, 2, 1.0, 1.0, seed)}
+            grey: Look = {
+                'color': colors.paving * 0.8 + 0.08,
+                'params': (0.4, 0.15, 2, 1.0, 1.0, seed),
+            }
             stone = _strip(line, s, (side * edge, side * edge), (0, kerb), ID['sidewalk'],
                            skip=opened, flip=side < 0, **grey)  # fmt: skip
             top = _strip(line, s, (side * edge, side * (edge + 0.15)), (kerb, kerb),
@@ -101,9 +108,9 @@ def make_ground(
                        ID['sidewalk'], skip=opened, color=colors.paving,
                        material=Material.PAVING, params=paving),
                 _strip(line, s, (side * edge, side * field), (0, 0), ID['road'],
-                       skip=~opened, params=blank, **asphalt),
+                       skip=~opened, **blank),
             ]  # fmt: skip
-        grass = {'color': colors.grass, 'material': Material.TERRAIN,
+        grass: Look = {'color': colors.grass, 'material': Material.TERRAIN,
                  'params': (colors.bare, 3.0, 0, 0, 0, seed)}  # fmt: skip
         outer = max(inner + 6.0, inner + style.setback)
         for d0, d1, h0, h1 in (
@@ -119,7 +126,7 @@ def make_ground(
 
 def _strip(
     line: Centreline, s: NDArray[np.float64], d: tuple[float, float], h: tuple[float, float],
-    label: int, skip: NDArray[np.bool_] | None = None, flip: bool = False, **material: object,
+    label: int, skip: NDArray[np.bool_] | None = None, flip: bool = False, **look: Unpack[Look],
 ) -> Mesh:  # fmt: skip
     """Make a strip along the road between two offsets and heights, two triangles a step."""
     # From right to left, so that the upper side is the outside.
@@ -134,9 +141,7 @@ def _strip(
     uv[:, :2, 1], uv[:, 2:, 1] = across
     order = np.array([[0, 1, 2, 2], [0, 2, 3, 3]])
     kept = np.repeat(~skip if skip is not None else np.ones(len(wrapped), bool), 2)
-    params = np.asarray(material.pop('params'), float)
-    params = np.repeat(np.broadcast_to(params, (len(wrapped), 6)), 2, axis=0)
-    return polygons(
-        corners[:, order].reshape(-1, 4, 3)[kept], label,
-        uv=uv[:, order].reshape(-1, 4, 2)[kept], params=params[kept], **material,
-    )  # fmt: skip  # type: ignore[arg-type]
+    params = np.broadcast_to(np.asarray(look['params'], float), (len(wrapped), 6))
+    look['params'] = np.repeat(params, 2, axis=0)[kept]
+    look['uv'] = uv[:, order].reshape(-1, 4, 2)[kept]
+    return polygons(corners[:, order].reshape(-1, 4, 3)[kept], label, **look)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sg_depth_ros.synthetic.options import Light, StreetOptions
 from sg_depth_ros.synthetic.textures import noise
 
-Array = NDArray[np.float32]
+Array = NDArray[np.floating]
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from sg_depth_ros.synthetic.mesh import Material
 from sg_depth_ros.synthetic.pictures import sample_picture
 from sg_depth_ros.synthetic.textures import cell_hash, cover, noise, pulses
 
-Array = NDArray[np.float32]
+Array = NDArray[np.floating]
 
 
 @dataclass

@@ -11,9 +11,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from enum import IntEnum
+from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 class Material(IntEnum):
@@ -39,6 +43,17 @@ class Material(IntEnum):
     """Distant hills: like TERRAIN, but with a fixed angular size."""
 
 
+class Look(TypedDict, total=False):
+    """How polygons look: the optional arguments of ``polygons``."""
+
+    color: ArrayLike
+    material: Material
+    params: ArrayLike
+    uv: ArrayLike | None
+    normal: ArrayLike | None
+    two_sided: bool
+
+
 @dataclass
 class Mesh:
     """N polygons: geometry, texture mapping, material and label."""
@@ -46,7 +61,7 @@ class Mesh:
     corners: NDArray[np.float64]
     """(N, 4, 3) metres."""
     texture: NDArray[np.float64]
-    """(N, 2, 4): texture coordinates of point p are texture[:, :3] (p - corner 0) + texture[:, 3]."""
+    """(N, 2, 4): point p has texture coordinates texture[:, :3] (p - corner 0) + texture[:, 3]."""
     normal: NDArray[np.float64]
     """(N, 3) unit vectors for shading; curved surfaces differ here from their polygons."""
     color: NDArray[np.float32]
@@ -171,26 +186,26 @@ _BOX_FACES = np.array(
 )
 
 
-def hexahedra(corners_n83: ArrayLike, label: int, **material: object) -> Mesh:
+def hexahedra(corners_n83: ArrayLike, label: int, **look: Unpack[Look]) -> Mesh:
     """Make closed boxes without a bottom from 4 lower and 4 upper corners, each CCW from above.
 
     The faces of a box come in the order right (-y), front (+x), left, back, top for a box whose
     first corner is (-x, -y).
     """
     corners = np.asarray(corners_n83, np.float64).reshape(-1, 8, 3)
-    return polygons(corners[:, _BOX_FACES], label, **material)  # type: ignore[arg-type]
+    return polygons(corners[:, _BOX_FACES], label, **look)
 
 
-def box(low: ArrayLike, high: ArrayLike, label: int, **material: object) -> Mesh:
+def box(low: ArrayLike, high: ArrayLike, label: int, **look: Unpack[Look]) -> Mesh:
     """Make an upright box without a bottom between two opposite corners."""
     (x0, y0, z0), (x1, y1, z1) = np.asarray(low, float), np.asarray(high, float)
     base = [(x0, y0), (x1, y0), (x1, y1), (x0, y1)]
-    return hexahedra([[(x, y, z) for z in (z0, z1) for x, y in base]], label, **material)
+    return hexahedra([[(x, y, z) for z in (z0, z1) for x, y in base]], label, **look)
 
 
 def prisms(
     starts_n3: ArrayLike, ends_n3: ArrayLike, radii_n2: ArrayLike, sides: int, label: int,
-    **material: object,
+    **look: Unpack[Look],
 ) -> Mesh:  # fmt: skip
     """Make open round posts from starts to ends with radii there; shaded as if round.
 
@@ -209,19 +224,19 @@ def prisms(
     low = start[:, None] + radii[:, :1, None] * ring
     high = end[:, None] + radii[:, 1:, None] * ring
     corners = np.stack([low[:, :-1], low[:, 1:], high[:, 1:], high[:, :-1]], 2)
-    color = np.broadcast_to(np.asarray(material.pop('color'), np.float32), start.shape)
-    return polygons(
-        corners.reshape(-1, 4, 3), label, color=np.repeat(color, sides, axis=0),
-        normal=(ring[:, :-1] + ring[:, 1:]).reshape(-1, 3), **material,
-    )  # fmt: skip  # type: ignore[arg-type]
+    color = np.broadcast_to(np.asarray(look.get('color', 0.5), np.float32), start.shape)
+    look['color'] = np.repeat(color, sides, axis=0)
+    look['normal'] = (ring[:, :-1] + ring[:, 1:]).reshape(-1, 3)
+    return polygons(corners.reshape(-1, 4, 3), label, **look)
 
 
 def prism(
     start: ArrayLike, end: ArrayLike, radii: tuple[float, float], sides: int, label: int,
-    **material: object,
+    **look: Unpack[Look],
 ) -> Mesh:  # fmt: skip
     """Make one open round post."""
-    return prisms([start], [end], [radii], sides, label, **material)
+    ends = np.asarray([start, end], np.float64)
+    return prisms(ends[:1], ends[1:], [radii], sides, label, **look)
 
 
 def yaw(angle: float) -> NDArray[np.float64]:

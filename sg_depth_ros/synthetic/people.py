@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from sg_depth_ros.labels import ID
-from sg_depth_ros.synthetic.mesh import Mesh, concatenate, polygons, prisms
+from sg_depth_ros.synthetic.mesh import Look, Mesh, concatenate, polygons, prisms
 
 
 class Person:
@@ -52,8 +52,14 @@ class Person:
         limb(hip - (0, 0, 0.06 * h), hip + (neck - hip) * 0.55, 0.15, 0.165, self._shirt)
         limb(hip + (neck - hip) * 0.55, neck, 0.165, 0.09, self._shirt)
         head = neck + np.array([0.03, 0, 0.03 * h])
-        limb(neck, head + (0, 0, 0.05 * h), 0.06, 0.095, self._skin)
-        limb(head + (0, 0, 0.05 * h), head + (0, 0, 0.125 * h), 0.1, 0.07, self._hair)
+        limb(neck, head + np.array((0, 0, 0.05 * h)), 0.06, 0.095, self._skin)
+        limb(
+            head + np.array((0, 0, 0.05 * h)),
+            head + np.array((0, 0, 0.125 * h)),
+            0.1,
+            0.07,
+            self._hair,
+        )
         for side in (-1, 1):
             step = side * swing
             foot = np.array([0.25 * h * step, side * 0.1, 0.03])
@@ -61,9 +67,9 @@ class Person:
                 foot = np.array([0.12 + 0.15 * np.sin(side * 1.5 + step), side * 0.1, 0.32])
             knee = (hip + foot) / 2 + (0.03 + 0.22 * self.rides, side * 0.03, 0)
             limb(foot, knee, 0.055, 0.075, self._trousers)
-            limb(knee, hip + (0, side * 0.08, 0), 0.075, 0.1, self._trousers)
-            shoulder = neck + (0, side * 0.18, -0.03)
-            hand = shoulder + (-0.2 * h * step, side * 0.05, -0.34 * h)
+            limb(knee, hip + np.array((0, side * 0.08, 0)), 0.075, 0.1, self._trousers)
+            shoulder = neck + np.array((0, side * 0.18, -0.03))
+            hand = shoulder + np.array((-0.2 * h * step, side * 0.05, -0.34 * h))
             if self.rides:
                 hand = np.array([0.52, side * 0.24, 1.02])
             limb(hand, shoulder, 0.04, 0.055, self._shirt if b > 0.95 else self._skin)
@@ -73,8 +79,8 @@ class Person:
 
     def _bicycle(self) -> Mesh:
         label = ID['bicycle']
-        dark = {'color': (0.02, 0.02, 0.02), 'params': (0.2, 0.1, 0, 0, 0, 0)}
-        frame = {'color': self._frame, 'params': (0.2, 0.1, 0, 0, 0, 0)}
+        dark: Look = {'color': (0.02, 0.02, 0.02), 'two_sided': True}
+        frame: Look = {'color': self._frame, 'params': (0.2, 0.1, 0, 0, 0, 0)}
         parts = []
         angle = 2 * np.pi * np.arange(13) / 12
         ring = np.stack([np.cos(angle), np.zeros(13), np.sin(angle)], 1)
@@ -82,7 +88,7 @@ class Person:
             center = np.array([x, 0, 0.34])
             outer, inner = center + 0.34 * ring, center + 0.29 * ring
             corners = np.stack([outer[:-1], outer[1:], inner[1:], inner[:-1]], 1)
-            parts.append(polygons(corners, label, two_sided=True, **dark))
+            parts.append(polygons(corners, label, **dark))
         joints = [
             ((-0.5, 0, 0.34), (-0.15, 0, 0.8)), ((-0.5, 0, 0.34), (0.05, 0, 0.3)),
             ((0.05, 0, 0.3), (-0.18, 0, 0.9)), ((0.05, 0, 0.3), (0.42, 0, 0.85)),

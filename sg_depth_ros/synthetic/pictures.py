@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float32]
+Array = NDArray[np.floating]
 Canvas = NDArray[np.uint8]
 
 SIDE = 128
@@ -261,7 +261,7 @@ def _levels() -> tuple[Array, ...]:
         rgb = (canvas / 255.0) ** 2.2
         rgb[grey] *= 0.5 / (PAINT[0] / 255.0) ** 2.2
         drawn.append(np.dstack([rgb, grey, lamp / 255.0]))
-    levels = [np.stack(drawn).astype(np.float32)]
+    levels: list[Array] = [np.stack(drawn).astype(np.float32)]
     while levels[-1].shape[1] > 2:
         m = levels[-1]
         levels.append((m[:, ::2, ::2] + m[:, 1::2, ::2] + m[:, ::2, 1::2] + m[:, 1::2, 1::2]) / 4)

@@ -8,21 +8,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sg_depth_ros.labels import ID
-from sg_depth_ros.synthetic.mesh import Material, Mesh, concatenate, polygons, prism
+from sg_depth_ros.synthetic.mesh import Look, Material, Mesh, concatenate, polygons, prism
 
-_GREENS = ((0.06, 0.11, 0.025), (0.09, 0.13, 0.03), (0.045, 0.08, 0.03), (0.12, 0.14, 0.04),
-           (0.17, 0.12, 0.03))  # fmt: skip
+_GREENS = (
+    (0.06, 0.11, 0.025), (0.09, 0.13, 0.03), (0.045, 0.08, 0.03), (0.12, 0.14, 0.04),
+           (0.17, 0.12, 0.03),
+)  # fmt: skip
 
 
 def make_tree(rng: np.random.Generator, height: float, bare: float) -> Mesh:
-    """Make a tree with its foot at the origin; ``bare`` is the share of its height below leaves."""
+    """Make a tree with its foot at the origin; ``bare`` is the leafless share of its height."""
     slender = rng.uniform(0.4, 0.95)
     clear = height * bare
     radii = np.array([0, 0, (height - clear) / 2])
     radii[:2] = min(0.6 * slender * (height - clear), 4.5)
     center = np.array([0, 0, clear + radii[2] * 0.95])
     lean = np.array([*rng.normal(0, 0.02, 2) * height, 0])
-    bark = {
+    bark: Look = {
         'color': np.array([0.12, 0.09, 0.065]) * rng.uniform(0.5, 1.6),
         'params': (0.25, 0.3, 2, 0.08, 1.0, rng.uniform(0, 50)),
     }
@@ -69,7 +71,8 @@ def crown(
     label = ID['vegetation']
     foliage = polygons(
         quads, label, color=green * shade[:, None], material=Material.LEAVES, params=params,
-        uv=[(0, 0), (1, 0), (1, 1), (0, 1)], normal=direction + (0, 0, 0.3), two_sided=True,
+        uv=[(0, 0), (1, 0), (1, 1), (0, 1)], normal=direction + np.array((0, 0, 0.3)),
+        two_sided=True,
     )  # fmt: skip
     return concatenate([foliage, _core(center, radii * 0.66, green * 0.4, seeds)])
 
@@ -112,9 +115,9 @@ def make_hedge(
     length = float(np.linalg.norm(along))
     along = along / length
     across = np.array([-along[1], along[0], 0]) * depth / 2
-    low = [start - across, end - across, end + across, start + across]
-    low = np.array(low) - (0, 0, 0.6)
-    high = low + (0, 0, height + 0.6)
+    base = [start - across, end - across, end + across, start + across]
+    low = np.array(base) - (0, 0, 0.6)
+    high = low + np.array((0, 0, height + 0.6))
     # Corners in pairs (low, high) as hexahedra wants them, a little narrower at the top.
     center = high.mean(0)
     high[:, :2] = center[:2] + (high[:, :2] - center[:2]) * 0.985
@@ -126,7 +129,11 @@ def make_hedge(
                     params=(0.45, 0.55, 0, 0, 0, seed))  # fmt: skip
     count = int(length * 2.2)
     share = rng.uniform(0, 1, count)[:, None]
-    place = start + share * (end - start) + (0, 0, 1) * rng.uniform(0.6, 1.0, (count, 1)) * height
+    place = (
+        start
+        + share * (end - start)
+        + np.array((0, 0, 1)) * rng.uniform(0.6, 1.0, (count, 1)) * height
+    )
     place += across * rng.choice([-1, 1], count)[:, None] * 0.8
     parts = [body]
     tuft = crown_cards(rng, place, green, seed)

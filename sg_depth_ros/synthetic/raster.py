@@ -21,7 +21,7 @@ from sg_depth_ros.synthetic.mesh import face_normals
 NEAR = 0.2
 """What is nearer to the view's plane than this, in metres, is cut away."""
 
-Keep = Callable[[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]], NDArray[np.bool_]]
+Keep = Callable[[NDArray[np.int32], NDArray[np.int32], NDArray[np.floating]], NDArray[np.bool_]]
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,9 @@ class Grid:
     Row r of column c lies at v = rows[r] * row_scale[c].
     """
 
-    columns: NDArray[np.float64]
-    rows: NDArray[np.float64]
-    row_scale: NDArray[np.float64] | None = None
+    columns: NDArray[np.floating]
+    rows: NDArray[np.floating]
+    row_scale: NDArray[np.floating] | None = None
 
     @classmethod
     def of_camera(cls, camera: PinholeCamera) -> Grid:
@@ -43,15 +43,15 @@ class Grid:
             (np.arange(camera.height) - camera.cy) / camera.fy,
         )
 
-    def first_column(self, u: NDArray[np.float64]) -> NDArray[np.intp]:
+    def first_column(self, u: NDArray[np.floating]) -> NDArray[np.intp]:
         """Give the index of the first column at or right of u."""
         return self._first(self.columns, u)
 
-    def first_row(self, v: NDArray[np.float64], column: NDArray[np.int32]) -> NDArray[np.intp]:
+    def first_row(self, v: NDArray[np.floating], column: NDArray[np.int32]) -> NDArray[np.intp]:
         """Give the index of the first row at or below v in the given columns."""
         return self._first(self.rows, v if self.row_scale is None else v / self.row_scale[column])
 
-    def _first(self, places: NDArray[np.float64], at: NDArray[np.float64]) -> NDArray[np.intp]:
+    def _first(self, places: NDArray[np.floating], at: NDArray[np.floating]) -> NDArray[np.intp]:
         if self.row_scale is not None:
             return np.searchsorted(places, at, 'left')
         # Evenly spaced places need no search, which is most of the time of a small polygon.
@@ -150,7 +150,7 @@ def visible(
 
 
 def fill(
-    corners_n42: NDArray[np.float64],
+    corners_n42: NDArray[np.floating],
     plane_n3: NDArray[np.float64],
     owner_n: NDArray[np.int32],
     grid: Grid,
@@ -198,7 +198,7 @@ def _expand(
 
 
 def _intervals(
-    corners_n42: NDArray[np.float64], span: NDArray[np.int32], u: NDArray[np.float64]
+    corners_n42: NDArray[np.floating], span: NDArray[np.int32], u: NDArray[np.floating]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Give the lowest and highest v of polygon span[i] on the line u[i]."""
     low, high = np.full(len(span), np.inf), np.full(len(span), -np.inf)

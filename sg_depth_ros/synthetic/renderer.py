@@ -18,7 +18,7 @@ from sg_depth_ros.synthetic.raster import NEAR, Grid, Keep, planes, visible
 from sg_depth_ros.synthetic.shadows import ContactMap, ShadowMap
 from sg_depth_ros.synthetic.textures import leaf_masks
 
-Array = NDArray[np.float32]
+Array = NDArray[np.floating]
 
 
 @dataclass
@@ -91,7 +91,7 @@ def _texture_in_view(
 
 
 def in_view(mesh: Mesh, view_to_world: NDArray[np.float64]) -> Mesh:
-    """Give the mesh with its corners in a view's frame; texture and normals stay in the world's."""
+    """Give the mesh with corners in a view's frame; texture and normals stay in the world's."""
     corners = (mesh.corners - view_to_world[:3, 3]) @ view_to_world[:3, :3]
     return Mesh(
         corners, mesh.texture, mesh.normal, mesh.color, mesh.params, mesh.material, mesh.label,
@@ -175,19 +175,19 @@ def _surface(
     gradient, offset = _texture_in_view(mesh, rotation, seen)
     offset = offset[which]
     z32 = z.astype(np.float32)
-    coordinates, footprints = [], []
     # d(uv)/d(pixel) for uv = (g . ray) z + b with 1 / z = plane . ray.
     bend_x, bend_y = (plane[:, :2] * z[:, None]).astype(np.float32).T
-    for axis in range(2):
+
+    def interpolate(axis: int) -> tuple[Array, Array]:
         g = gradient[:, axis].astype(np.float32)[which]
         along = np.einsum('nk,nk->n', g, ray)
-        coordinates.append((along * z + offset[:, axis]).astype(np.float32))
         dx = (g[:, 0] - along * bend_x) / camera.fx
         dy = (g[:, 1] - along * bend_y) / camera.fy
-        footprints.append(np.maximum(z32 * np.hypot(dx, dy), 1e-5))
-    return Surface(
-        *coordinates, *footprints, mesh.color[seen][which], mesh.params[seen][which], night
-    )
+        place = (along * z + offset[:, axis]).astype(np.float32)
+        return place, np.maximum(z32 * np.hypot(dx, dy), 1e-5)
+
+    (u, du), (v, dv) = interpolate(0), interpolate(1)
+    return Surface(u, v, du, dv, mesh.color[seen][which], mesh.params[seen][which], night)
 
 
 def _shade(material: NDArray[np.uint8], surface: Surface) -> tuple[Array, Array | None]:

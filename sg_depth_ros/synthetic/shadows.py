@@ -19,7 +19,7 @@ _GROUND = (Material.ROAD, Material.PAVING, Material.TERRAIN, Material.BACKDROP)
 _REACH = 0.25
 """Metres by which a point is lifted off its surface, so that it does not shade itself."""
 
-Array = NDArray[np.float32]
+Array = NDArray[np.floating]
 
 
 class ShadowMap:
@@ -81,7 +81,7 @@ class ShadowMap:
         lifted = points_n3 + _REACH * normals_n3
         position = self._project(lifted)
         height = (lifted[:, 2] - self._base).astype(np.float32)
-        inside = ((position > 0) & (position < SIDE - 2)).all(1)
+        inside = np.all((position > 0) & (position < SIDE - 2), axis=1)
         position = np.where(inside[:, None], position, 1)
         cell = position.astype(np.int32)
         fx, fy = (position - cell).astype(np.float32).T
@@ -102,7 +102,7 @@ class ContactMap:
         self._corner = np.floor(center[:2] / CELL) * CELL - CELL * SIDE / 2
         drawn = np.zeros((SIDE, SIDE), np.uint8)
         if len(footprints_n42):
-            # Sub-cell positions as OpenCV's fixed-point shifts, or parked cars' shadows would jump.
+            # Fixed-point positions within a cell, or the shade of moving cars would jump.
             cells = np.round((footprints_n42 - self._corner) / CELL * 16)
             near = (np.abs(cells - 8 * SIDE) < 8 * SIDE).all((1, 2))
             for corners in cells[near].astype(np.int32):
@@ -112,7 +112,7 @@ class ContactMap:
     def openness(self, points_n3: NDArray[np.float64]) -> Array:
         """Give the open share (N,) of the sky at ground points (N, 3)."""
         place = ((points_n3[:, :2] - self._corner) / CELL).astype(np.float32)
-        inside = ((place > 0) & (place < SIDE - 1)).all(1)
+        inside = np.all((place > 0) & (place < SIDE - 1), axis=1)
         place = np.where(inside[:, None], place, 0)
         columns = 1024
         padded = np.zeros((-(-len(place) // columns) * columns, 2), np.float32)

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float32]
+Array = NDArray[np.floating]
 
 _SIZE = 512
 _GRAIN = 4
@@ -33,7 +33,7 @@ def noise_tile() -> Array:
     return (tile / tile.std()).astype(np.float32)
 
 
-def sample_tile(tile: NDArray[np.float32], x: Array, y: Array) -> Array:
+def sample_tile(tile: Array, x: Array, y: Array) -> Array:
     """Interpolate a periodic tile at texel positions x, y of any one shape."""
     height, width = tile.shape[:2]
     flat_x, flat_y = np.mod(x, width).ravel(), np.mod(y, height).ravel()
@@ -50,9 +50,9 @@ def sample_tile(tile: NDArray[np.float32], x: Array, y: Array) -> Array:
         cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_WRAP,
     )
-    return values.reshape(rows * columns, *tile.shape[2:])[:count].reshape(
-        *x.shape, *tile.shape[2:]
-    )
+    # OpenCV's types say integers too; the tile's type stays.
+    flat = np.asarray(values, np.float32).reshape(rows * columns, *tile.shape[2:])[:count]
+    return flat.reshape(*x.shape, *tile.shape[2:])
 
 
 def noise(
@@ -133,7 +133,7 @@ def leaf_masks() -> tuple[NDArray[np.float32], ...]:
                 float(rng.uniform(0, 180)), 0, 360, 1.0, -1,
             )  # fmt: skip
         masks.append(leaf * (np.hypot(x, y) < 1))
-    levels = [np.stack(masks).astype(np.float32)]
+    levels: list[Array] = [np.stack(masks).astype(np.float32)]
     while levels[-1].shape[1] > 8:
         m = levels[-1]
         levels.append((m[:, ::2, ::2] + m[:, 1::2, ::2] + m[:, ::2, 1::2] + m[:, 1::2, 1::2]) / 4)

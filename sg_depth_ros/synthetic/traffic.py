@@ -13,8 +13,8 @@ from sg_depth_ros.synthetic.ground import KERB
 from sg_depth_ros.synthetic.mesh import Mesh, concatenate, yaw
 from sg_depth_ros.synthetic.options import StreetOptions
 from sg_depth_ros.synthetic.people import Person
-from sg_depth_ros.synthetic.vehicles import Vehicle, make_car, make_vehicle
-from sg_depth_ros.synthetic.world import World, footprint
+from sg_depth_ros.synthetic.vehicles import Vehicle, footprint, make_car, make_vehicle
+from sg_depth_ros.synthetic.world import World
 
 _SIGHT = 200.0
 _FORGET = 60.0

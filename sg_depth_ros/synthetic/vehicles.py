@@ -1,16 +1,16 @@
 # Copyright 2026 The sg_depth_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Cars, vans, trucks and buses: meshes around their own origin, front along +x, wheels at z = 0."""
+"""Cars, vans, trucks and buses: meshes around their origin, front along +x, wheels at z = 0."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from sg_depth_ros.labels import ID
-from sg_depth_ros.synthetic.mesh import Material, Mesh, box, concatenate, hexahedra, polygons
+from sg_depth_ros.synthetic.mesh import Look, Material, Mesh, box, concatenate, hexahedra, polygons
 from sg_depth_ros.synthetic.pictures import NUMBER
 
 PAINTS = (
@@ -81,7 +81,7 @@ def draw_paint(rng: np.random.Generator) -> NDArray[np.float64]:
 
 
 def make_vehicle(rng: np.random.Generator, big: float = 0.12, lamps: float = 0.25) -> Vehicle:
-    """Draw a vehicle; ``big`` is the share of trucks and buses, ``lamps`` how bright they shine."""
+    """Draw a vehicle; ``big`` is the share of trucks and buses, ``lamps`` their brightness."""
     if rng.uniform() < big:
         return make_bus(rng, lamps) if rng.uniform() < 0.35 else make_truck(rng, lamps)
     kinds = ('sedan', 'hatchback', 'estate', 'suv', 'van')
@@ -93,7 +93,8 @@ def make_car(rng: np.random.Generator, kind: str, lamps: float = 0.25) -> Vehicl
     body = _BODIES[kind]
     length, width, height = np.array(_SIZES[kind]) * rng.uniform(0.94, 1.06, 3)
     label = ID['car']
-    paint = {'color': draw_paint(rng), 'params': (3.0, 0.05, 0, 0, 0, rng.uniform(0, 50))}
+    color = draw_paint(rng)
+    paint: Look = {'color': color, 'params': (3.0, 0.05, 0, 0, 0, rng.uniform(0, 50))}
     half = width / 2
     x = np.array([p[0] - 0.5 for p in body.deck]) * length
     z = np.array([p[1] for p in body.deck]) * height
@@ -104,15 +105,14 @@ def make_car(rng: np.random.Generator, kind: str, lamps: float = 0.25) -> Vehicl
     for i in range(len(x) - 1):
         a, b = i, i + 1
         middle = i == 2
-        skin = _picture('car_door', paint['color']) if middle else paint
+        skin = _picture('car_door', color) if middle else paint
         for side in (1, -1):
             corners = [
                 (x[a], -side * w[a], low), (x[b], -side * w[b], low),
                 (x[b], -side * w[b] * 0.965, z[b]), (x[a], -side * w[a] * 0.965, z[a]),
             ]  # fmt: skip
             corners = corners if side > 0 else [corners[k] for k in (1, 0, 3, 2)]
-            middle_uv = {'uv': _PICTURE_UV} if middle else {}
-            parts.append(polygons([corners], label, **skin, **middle_uv))
+            parts.append(polygons([corners], label, **skin))
         deck = [
             (x[a], -w[a] * 0.965, z[a]), (x[b], -w[b] * 0.965, z[b]),
             (x[b], w[b] * 0.965, z[b]), (x[a], w[a] * 0.965, z[a]),
@@ -120,8 +120,8 @@ def make_car(rng: np.random.Generator, kind: str, lamps: float = 0.25) -> Vehicl
         parts.append(polygons([deck], label, **paint))
     rear, front = 'van_rear' if kind == 'van' else 'car_rear', 'car_front'
     lamp = lamps * (1 + 2 * rng.uniform())
-    parts.append(_face(x[0], -w[0], w[0], low, z[0], rear, paint['color'], lamp, -1))
-    parts.append(_face(x[-1], -w[-1], w[-1], low, z[-1], front, paint['color'], lamp, 1))
+    parts.append(_face(x[0], -w[0], w[0], low, z[0], rear, color, lamp, -1))
+    parts.append(_face(x[-1], -w[-1], w[-1], low, z[-1], front, color, lamp, 1))
     parts.append(_cabin(body, kind, length, half, height, x, z, paint))
     parts.append(_wheels(length, half, 0.215 * 1.45 * rng.uniform(0.95, 1.1), (-0.3, 0.31), label))
     for side in (-1, 1):
@@ -138,7 +138,7 @@ def make_car(rng: np.random.Generator, kind: str, lamps: float = 0.25) -> Vehicl
 
 def _cabin(
     body: _Body, kind: str, length: float, half: float, height: float,
-    x: NDArray[np.float64], z: NDArray[np.float64], paint: dict[str, object],
+    x: NDArray[np.float64], z: NDArray[np.float64], paint: Look,
 ) -> Mesh:  # fmt: skip
     rb, rt, ft, fb = (np.array(body.cabin) - 0.5) * length
     belt_rear, belt_front = np.interp((rb, fb), x, z) - 0.01
@@ -150,7 +150,7 @@ def _cabin(
     cabin = hexahedra([corners], ID['car'], uv=_PICTURE_UV, material=Material.PICTURE)
     names = ['side_windows', 'windscreen', 'side_windows', 'windscreen']
     cabin.params[:4] = [(NUMBER[name], 0, 0, 0, 0, 0) for name in names]
-    roof = polygons(cabin.corners[4:], ID['car'], **paint)  # type: ignore[arg-type]
+    roof = polygons(cabin.corners[4:], ID['car'], **paint)
     sides = cabin.chosen(np.arange(4))
     if kind == 'van':
         # Panel vans have no side windows behind the doors.
@@ -160,9 +160,9 @@ def _cabin(
         for side in (1, -1):
             p = np.array([a, a + share * (np.array(corners[1]) - a),
                           b + share * (np.array(corners[5]) - b), b])  # fmt: skip
-            p = p + (0, -0.015, 0)
+            p = p + np.array((0, -0.015, 0))
             p = p if side > 0 else p[[1, 0, 3, 2]] * (1, -1, 1)
-            panel.append(polygons([p], ID['car'], **paint))  # type: ignore[arg-type]
+            panel.append(polygons([p], ID['car'], **paint))
         return concatenate([sides, roof, *panel])
     return concatenate([sides, roof])
 
@@ -175,19 +175,19 @@ def make_truck(rng: np.random.Generator, lamps: float = 0.25) -> Vehicle:
     cab_x = length / 2 - rng.uniform(1.7, 2.2)
     cab_top = min(height - 0.2, 2.9)
     rear = str(rng.choice(['truck_rear', 'truck_stripes', 'van_rear'], p=(0.5, 0.4, 0.1)))
-    plain = {'color': color, 'params': (2.0, 0.08, 2, 0.6, 1.0, rng.uniform(0, 50))}
+    plain: Look = {'color': color, 'params': (2.0, 0.08, 2, 0.6, 1.0, rng.uniform(0, 50))}
     cargo = box((-length / 2, -half, 0.95), (cab_x - 0.25, half, height), label, **plain)
     parts = [cargo]
     skin = 'truck_side' if rng.uniform() < 0.5 else None
     for side in (1, -1) if skin else ():
-        p = np.array([(-length / 2, -half - 0.01, 1.0), (cab_x - 0.25, -half - 0.01, 1.0),
-                      (cab_x - 0.25, -half - 0.01, height), (-length / 2, -half - 0.01, height)])  # fmt: skip
+        rear_x, front_x, y = -length / 2, cab_x - 0.25, -half - 0.01
+        p = np.array([(rear_x, y, 1), (front_x, y, 1), (front_x, y, height), (rear_x, y, height)])
         p = p if side > 0 else p[[1, 0, 3, 2]] * (1, -1, 1)
-        parts.append(polygons([p], label, uv=_PICTURE_UV, **_picture('truck_side', color)))
+        parts.append(polygons([p], label, **_picture('truck_side', color)))
     parts.append(
         _face(-length / 2 - 0.01, -half, half, 0.75, height, rear, color, lamps * 2, -1, label)
     )
-    paint = {'color': cab_color, 'params': (3.0, 0.05, 0, 0, 0, 1)}
+    paint: Look = {'color': cab_color, 'params': (3.0, 0.05, 0, 0, 0, 1)}
     cab = [
         (cab_x, -half, 0.5), (length / 2, -half * 0.97, 0.5), (length / 2, half * 0.97, 0.5),
         (cab_x, half, 0.5), (cab_x, -half, cab_top), (length / 2 - 0.25, -half * 0.95, cab_top),
@@ -199,7 +199,7 @@ def make_truck(rng: np.random.Generator, lamps: float = 0.25) -> Vehicle:
                        'windscreen', cab_color, 0, 1, label))  # fmt: skip
     parts.append(_face(length / 2 + 0.01, -half * 0.97, half * 0.97, 0.5, screen - 0.1,
                        'car_front', cab_color, lamps * 2, 1, label))  # fmt: skip
-    dark = {'color': (0.02, 0.02, 0.02), 'params': (1, 0.1, 0, 0, 0, 0)}
+    dark: Look = {'color': (0.02, 0.02, 0.02), 'params': (1, 0.1, 0, 0, 0, 0)}
     parts.append(
         box((-length / 2 + 0.1, -half * 0.8, 0.5), (cab_x, half * 0.8, 0.95), label, **dark)
     )
@@ -215,10 +215,10 @@ def make_bus(rng: np.random.Generator, lamps: float = 0.25) -> Vehicle:
         1.25,
         draw_paint(rng) * 0.8 + rng.uniform(0, 0.2) * rng.uniform(0.6, 1, 3),
     )
-    paint = {'color': color, 'params': (3.0, 0.05, 0, 0, 0, 2)}
+    paint: Look = {'color': color, 'params': (3.0, 0.05, 0, 0, 0, 2)}
     body = box((-length / 2, -half, 0.3), (length / 2, half, height), label,
-               uv=_PICTURE_UV, **_picture('bus_side', color))  # fmt: skip
-    roof = polygons(body.corners[4:] + (0, 0, 0.01), label, **paint)
+               **_picture('bus_side', color))  # fmt: skip
+    roof = polygons(body.corners[4:] + np.array((0, 0, 0.01)), label, **paint)
     ends = [
         _face(
             -length / 2 - 0.01, -half, half, 0.3, height, 'bus_rear', color, lamps * 2, -1, label
@@ -230,22 +230,23 @@ def make_bus(rng: np.random.Generator, lamps: float = 0.25) -> Vehicle:
     return Vehicle(concatenate([body, roof, *ends, wheels]), float(length), width, float(height))
 
 
-def _picture(name: str, color: object, emission: float = 0.0) -> dict[str, object]:
+def _picture(name: str, color: ArrayLike, emission: float = 0.0) -> Look:
     return {
         'material': Material.PICTURE,
         'params': (NUMBER[name], emission, 0, 0, 0, 0),
         'color': color,
+        'uv': _PICTURE_UV,
     }
 
 
 def _face(
-    x: float, y0: float, y1: float, z0: float, z1: float, name: str, color: object,
+    x: float, y0: float, y1: float, z0: float, z1: float, name: str, color: ArrayLike,
     emission: float, towards: int, label: int = ID['car'],
 ) -> Mesh:  # fmt: skip
     """Make an upright picture across the vehicle that faces forward (1) or back (-1)."""
     y0, y1 = (y0, y1) if towards > 0 else (y1, y0)
     corners = [(x, y0, z0), (x, y1, z0), (x, y1, z1), (x, y0, z1)]
-    return polygons([corners], label, uv=_PICTURE_UV, **_picture(name, color, emission))  # type: ignore[arg-type]
+    return polygons([corners], label, **_picture(name, color, emission))
 
 
 def _wheels(
@@ -270,3 +271,15 @@ def _wheels(
                 )
             )  # fmt: skip
     return concatenate(parts)
+
+
+def footprint(mesh: Mesh) -> NDArray[np.float64]:
+    """Give the rectangle (4, 2) on the ground around a vehicle, along its own axes."""
+    points = mesh.corners[..., :2].reshape(-1, 2)
+    # The first wall of a vehicle runs from its rear to its front.
+    along = mesh.corners[0, 1, :2] - mesh.corners[0, 0, :2]
+    along /= np.linalg.norm(along)
+    axes = np.array([along, [-along[1], along[0]]])
+    low, high = (points @ axes.T).min(0), (points @ axes.T).max(0)
+    corners = np.array([low, (high[0], low[1]), high, (low[0], high[1])])
+    return corners @ axes

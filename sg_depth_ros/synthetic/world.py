@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +27,7 @@ from sg_depth_ros.synthetic.mesh import Material, Mesh, concatenate, yaw
 from sg_depth_ros.synthetic.options import StreetOptions
 from sg_depth_ros.synthetic.plants import make_bush, make_hedge, make_tree
 from sg_depth_ros.synthetic.styles import SHARPEST, Style
-from sg_depth_ros.synthetic.vehicles import make_vehicle
+from sg_depth_ros.synthetic.vehicles import footprint, make_vehicle
 
 CHUNK = 48.0
 AHEAD = 230.0
@@ -139,9 +140,11 @@ class _ChunkBuilder:
     def _kerb(self) -> float:
         return KERB if self.w.style.pavement > 0 else 0.0
 
-    def _put(self, mesh: Mesh, s: float, d: float, h: float = 0.0, turn: float = 0.0) -> None:
+    def _put(self, mesh: Mesh, s: float, d: float, h: float = 0.0, turn: float = 0.0) -> Mesh:
         line = self.w.line
-        self.meshes.append(mesh.placed(yaw(line.heading(s) + turn), line.place(s, d, h)))
+        placed = mesh.placed(yaw(line.heading(s) + turn), line.place(s, d, h))
+        self.meshes.append(placed)
+        return placed
 
     def frontage(self, side: int) -> None:
         """Line one side with houses and what closes the gaps between them."""
@@ -199,7 +202,7 @@ class _ChunkBuilder:
         marks = np.linspace(s, end, max(2, round((end - s) / 6) + 1))
         points = self.w.line.place(marks, d, self._kerb())
         state = self.rng.integers(1 << 30)
-        for a, b in zip(points[:-1], points[1:], strict=True):
+        for a, b in pairwise(points):
             # The same look for every piece.
             rng = np.random.default_rng(state)
             if kind == 'hedge':
@@ -298,9 +301,8 @@ class _ChunkBuilder:
             if width == 0:
                 d = style.half_width(side) + vehicle.width / 2 + 0.2
             turn = (0.0 if forwards else np.pi) + rng.normal(0, 0.015)
-            self._put(vehicle.mesh, at, side * d, self._kerb() if width == 0 else 0.0, turn)
-            self.footprints.append(footprint(vehicle.mesh.placed(
-                yaw(self.w.line.heading(at) + turn), self.w.line.place(at, side * d))))  # fmt: skip
+            parked = self._put(vehicle.mesh, at, side * d, 0.0 if width else self._kerb(), turn)
+            self.footprints.append(footprint(parked))
             s += vehicle.length + rng.uniform(0.6, 2.2)
 
     def landmarks(self, number: int) -> None:
@@ -318,15 +320,3 @@ class _ChunkBuilder:
         kind = 'concrete' if self.w._seed % 2 else 'rail'
         end = self.opening[0] - 2 if self.opening else self.s1
         self._barrier(kind, self.s0, end, 0.0)
-
-
-def footprint(mesh: Mesh) -> NDArray[np.float64]:
-    """Give the rectangle (4, 2) on the ground around a vehicle, along its own axes."""
-    points = mesh.corners[..., :2].reshape(-1, 2)
-    # The first wall of a vehicle runs from its rear to its front.
-    along = mesh.corners[0, 1, :2] - mesh.corners[0, 0, :2]
-    along /= np.linalg.norm(along)
-    axes = np.array([along, [-along[1], along[0]]])
-    low, high = (points @ axes.T).min(0), (points @ axes.T).max(0)
-    corners = np.array([low, (high[0], low[1]), high, (low[0], high[1])])
-    return corners @ axes

@@ -4,17 +4,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+import logging
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import lightning as L
 import numpy as np
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
+from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sg_depth_ros.evaluation.metrics import mean_errors
-from sg_depth_ros.evaluation.protocols import compare, make_protocol
-from sg_depth_ros.evaluation.sources.folder import FolderSource
+from sg_depth_ros.camera import PinholeCamera
 from sg_depth_ros.networks.checkpoint import build_depth, load_networks
 from sg_depth_ros.networks.pose import PoseNet
 from sg_depth_ros.resize import resize_image
@@ -22,108 +24,131 @@ from sg_depth_ros.training import losses
 from sg_depth_ros.training.data.triplets import Sample
 from sg_depth_ros.training.depth_settings import DepthSettings
 from sg_depth_ros.training.intrinsics import LearnedIntrinsics
-from sg_depth_ros.training.view_synthesis import pose_matrix, warp
+from sg_depth_ros.training.reconstruction import Reconstruction, reconstruct
+from sg_depth_ros.training.validation import DepthValidation
+from sg_depth_ros.training.view_synthesis import pose_matrix
+
+_log = logging.getLogger(__name__)
+
+
+class Explanation(NamedTuple):
+    """What a training makes of a batch, for pictures; sizes as in ``Sample``.
+
+    :ivar depth: (B, 1, H, W) for the sample's own camera
+    :ivar labels: (B, H, W) uint8, the segmentation network's
+    :ivar reconstruction: of the target from its neighbours
+    """
+
+    depth: Tensor
+    labels: Tensor
+    reconstruction: Reconstruction
 
 
 class DepthTraining(L.LightningModule):
     """Depth, pose and unknown intrinsics, learned together under frozen segmentation.
 
-    :param cameras: names of the cameras whose intrinsics are learned
+    :param cameras: names of the sources whose intrinsics are learned
+    :ivar depth_weights: what the depth network's encoder started from
+    :ivar replaced: broken samples so far that others stood in for
     """
+
+    replaced: Tensor
 
     def __init__(self, settings: DepthSettings, cameras: list[str]) -> None:
         super().__init__()
         self.settings = settings
+        self.validation = DepthValidation(settings.validation) if settings.validation else None
         self.segmentation, _, self.segmentation_meta = load_networks(settings.segmentation)
         depth = build_depth(settings.network, settings.pretrained)
+        encoder = getattr(depth, 'encoder', None)
+        self.depth_weights: str = getattr(encoder, 'weights', 'random')
         self.pose = PoseNet(settings.pose)
         if settings.initial is not None:
-            state = torch.load(settings.initial, map_location='cpu', weights_only=True)
-            depth.load_state_dict(state['depth']['state_dict'])
-            self.pose.load_state_dict(state['pose'])
+            _start_from(settings.initial, depth, self.pose)
         # Depthwise convolutions train several times faster on a CPU in this layout.
         self.depth = depth.to(memory_format=torch.channels_last)
         self.segmentation.to(memory_format=torch.channels_last)
         self.intrinsics = LearnedIntrinsics(cameras)
+        self.register_buffer('replaced', torch.zeros((), dtype=torch.long))
 
     def training_step(self, batch: Sample, _: int) -> Tensor:
         """Give the loss of a batch."""
-        s = self.settings.loss
         batch = Sample(*batch)
-        inverse_depths = self._inverse_depths(batch.jittered[:, 0])
-        size = batch.images.shape[-2:]
-        intrinsics = self.intrinsics(batch.intrinsics, batch.camera)
-        # The network predicts for the training focal length; a longer lens sees the same further.
-        focal = intrinsics[:, 0, 0].div(self.settings.focal_length)[:, None, None, None]
+        self.replaced += batch.replaced.sum()
+        mirror = batch.mirror if self.settings.flip else None
+        inverse_depths = self._inverse_depths(batch.jittered[:, 0], mirror)
         poses = self._poses(batch)
-        target, neighbours = batch.images[:, 0], batch.images[:, 1:].unbind(1)
-        # Where truth is learned from, view synthesis would only disturb.
-        unsupervised = batch.truth.isnan().all(3).all(2)[:, 0]
-        unwarped = [losses.photometric(n, target, s.ssim_weight) for n in neighbours]
-        totals = {name: target.new_zeros(()) for name in ('photometric', 'smooth', 'truth')}
-        for scale, inverse_depth in enumerate(inverse_depths[: s.scales]):
-            full = F.interpolate(inverse_depth, size, mode='bilinear') if scale else inverse_depth
-            totals['truth'] = totals['truth'] + losses.log_depth(
-                full / focal, batch.truth, s.max_depth
-            )
-            if not unsupervised.any():
-                continue
-            error = self._photometric(
-                focal / full, target, neighbours, poses, intrinsics, unwarped, unsupervised
-            )
-            visible = batch.mask[unsupervised]
-            totals['photometric'] = totals['photometric'] + error[visible].mean()
-            at_scale = F.interpolate(target[unsupervised], inverse_depth.shape[-2:], mode='area')
-            smooth = losses.smoothness(inverse_depth[unsupervised], at_scale)
-            totals['smooth'] = totals['smooth'] + smooth / 2**scale
-        velocity = losses.velocity(poses, batch.distance)
-        loss = (
-            totals['photometric']
-            + s.smoothness * totals['smooth']
-            + s.supervision * totals['truth']
-        ) / s.scales + s.velocity * velocity
-        for name, value in {**totals, 'velocity': velocity, 'loss': loss}.items():
+        # Pixel coordinates need more digits than half precision has.
+        with torch.autocast(self.device.type, enabled=False):
+            terms = self._terms(batch, inverse_depths, poses)
+            s = self.settings.loss
+            loss = (
+                terms['photometric']
+                + s.smoothness * terms['smooth']
+                + s.supervision * terms['truth']
+            ) / s.scales + s.velocity * terms['velocity']
+            # Processes that wait for each other's gradients need one for every parameter.
+            for unused in (poses, *inverse_depths[s.scales :], self.intrinsics.total()):
+                loss = loss + 0 * unused.sum()
+        for name, value in {**terms, 'loss': loss}.items():
             self.log(f'train/{name}', value.detach(), prog_bar=name == 'loss')
         return loss
 
     def validation_step(self, batch: Any, _: int) -> None:
         """Nothing by batch: :meth:`on_validation_epoch_end` runs the evaluation's protocol."""
 
-    def predict_inverse_depth(self, image_hw3: np.ndarray) -> np.ndarray:
-        """Give inverse depth (h, w) float32 at network size of an RGB image (H, W, 3) uint8."""
-        resized = resize_image(image_hw3, *self.settings.size)
+    def on_validation_epoch_end(self) -> None:
+        """Measure depth errors by the validation's protocol."""
+        if self.validation is not None:
+            errors = asdict(self.validation.measure(self.predict_depth))
+            for name in ('abs_rel', 'sq_rel', 'rmse', 'rmse_log', 'delta1', 'median_ratio'):
+                self.log(f'val/{name}', errors[name], prog_bar=name == 'abs_rel')
+
+    def predict_depth(
+        self, image_hw3: NDArray[np.uint8], camera: PinholeCamera | None
+    ) -> NDArray[np.float32]:
+        """Give depth (h, w) float32 at network size of an RGB image (H, W, 3) uint8.
+
+        :param camera: of the image; without it depth is that of the training focal length
+        """
+        size = self.settings.size
+        resized = resize_image(image_hw3, *size)
         chw = torch.from_numpy(resized).to(self.device).permute(2, 0, 1).float()[None] / 255
         with torch.no_grad():
-            features = self.segmentation.features(chw) if self.depth.guidance_strides else None
-            return self.depth(chw, features)[0][0, 0].float().cpu().numpy()
+            inverse = self._inverse_depths(chw, None)[0]
+        depth: NDArray[np.float32] = inverse[0, 0].reciprocal().cpu().numpy()
+        if camera is not None:
+            depth *= camera.resized(*size).fx / self.settings.focal_length
+        return depth
 
-    def on_validation_epoch_end(self) -> None:
-        """Measure depth errors on the validation folder by the KITTI Eigen protocol."""
-        if self.settings.validation is None:
-            return
-        self.depth.eval()
-        source, protocol = FolderSource(self.settings.validation), make_protocol('eigen-raw')
-        errors = mean_errors(
-            compare(frame.truth, 1 / self.predict_inverse_depth(frame.image), protocol).errors()
-            for frame in source.frames(source.names())
+    @torch.no_grad()
+    def explain(self, batch: Sample) -> Explanation:
+        """Give what pictures are made of."""
+        inverse_depths = self._inverse_depths(batch.images[:, 0], None)
+        poses = self._poses(batch)
+        intrinsics = self.intrinsics(batch.intrinsics, batch.camera)
+        depth = self._focal(intrinsics) / inverse_depths[0]
+        _, logits = self.segmentation(batch.images[:, 0])
+        return Explanation(
+            depth,
+            logits.argmax(1).to(torch.uint8),
+            reconstruct(batch.images, depth, poses, intrinsics, self.settings.loss),
         )
-        for name in ('abs_rel', 'rmse', 'delta1'):
-            self.log(f'val/{name}', getattr(errors, name), prog_bar=name == 'abs_rel')
-        self.depth.train()
 
     def configure_optimizers(self) -> dict[str, Any]:
-        """Adam at two rates: depth, and pose with intrinsics; halved or decayed by step."""
+        """Adam at three rates: depth, pose, intrinsics; halved or decayed by step."""
         s = self.settings
         groups: list[dict[str, Any]] = [
-            {'params': self.depth.parameters(), 'lr': s.learning_rate},
-            {'params': self.pose.parameters(), 'lr': s.pose_learning_rate},
-            {'params': self.intrinsics.parameters(), 'lr': s.pose_learning_rate * 10},
+            {'params': list(self.depth.parameters()), 'lr': s.learning_rate},
+            {'params': list(self.pose.parameters()), 'lr': s.pose_learning_rate},
+            {'params': list(self.intrinsics.parameters()), 'lr': s.intrinsics_learning_rate},
         ]
-        optimizer = torch.optim.Adam([group for group in groups if list(group['params'])])
+        kind = torch.optim.AdamW if s.optimizer == 'adamw' else torch.optim.Adam
+        optimizer = kind(groups, weight_decay=s.weight_decay)
         if s.schedule == 'halve':
             schedule: Any = torch.optim.lr_scheduler.StepLR(optimizer, s.halve_every, 0.5)
         else:
-            rates = [group['lr'] for group in optimizer.param_groups]
+            rates = [group['lr'] for group in groups]
             schedule = torch.optim.lr_scheduler.OneCycleLR(
                 optimizer, rates, s.steps, pct_start=0.1, cycle_momentum=False
             )
@@ -132,40 +157,73 @@ class DepthTraining(L.LightningModule):
             'lr_scheduler': {'scheduler': schedule, 'interval': 'step'},
         }
 
-    def _inverse_depths(self, image_bchw: Tensor) -> list[Tensor]:
-        """Predict, at random from the mirrored images (flips reach the depth network alone)."""
-        flipped = self.settings.flip and torch.rand(()) < 0.5
-        image = image_bchw.flip(3) if flipped else image_bchw
-        image = image.contiguous(memory_format=torch.channels_last)
+    def _inverse_depths(self, image_bchw: Tensor, mirror_b: Tensor | None) -> list[Tensor]:
+        """Predict, for some samples from the mirrored image, and mirror that back."""
+        image = _mirrored(image_bchw, mirror_b).contiguous(memory_format=torch.channels_last)
         with torch.no_grad():
             features = self.segmentation.features(image) if self.depth.guidance_strides else None
-        predicted = [inverse.float() for inverse in self.depth(image, features)]
-        return [inverse.flip(3) for inverse in predicted] if flipped else predicted
+        return [_mirrored(inverse.float(), mirror_b) for inverse in self.depth(image, features)]
 
     def _poses(self, batch: Sample) -> Tensor:
         """Give (B, N, 4, 4) transforms from the target to its neighbours."""
         vectors = self.pose(batch.jittered[:, 0], batch.jittered[:, 1:]).float()
         return pose_matrix(vectors.flatten(0, 1)).unflatten(0, vectors.shape[:2])
 
-    def _photometric(
-        self,
-        depth_b1hw: Tensor,
-        target: Tensor,
-        neighbours: tuple[Tensor, ...],
-        poses: Tensor,
-        intrinsics: Tensor,
-        unwarped: list[Tensor],
-        samples: Tensor,
-    ) -> Tensor:
-        """Give the minimum photometric error (S, 1, H, W) of the chosen samples."""
-        warped = []
-        for index, neighbour in enumerate(neighbours):
-            rebuilt, valid = warp(
-                neighbour[samples], depth_b1hw[samples], poses[samples, index], intrinsics[samples]
-            )
-            error = losses.photometric(rebuilt, target[samples], self.settings.loss.ssim_weight)
-            # What left the image explains nothing; the other neighbour or the auto-mask decides.
-            warped.append(torch.where(valid, error, torch.full_like(error, 1e3)))
-        still = [error[samples] for error in unwarped] if self.settings.loss.automask else None
-        best, _ = losses.minimum_reprojection(warped, still)
-        return torch.where(best < 1e3, best, torch.zeros_like(best))
+    def _focal(self, intrinsics_b33: Tensor) -> Tensor:
+        """Give (B, 1, 1, 1), by which a longer lens sees the same depth further away."""
+        return intrinsics_b33[:, 0, 0].div(self.settings.focal_length)[:, None, None, None]
+
+    def _terms(
+        self, batch: Sample, inverse_depths: list[Tensor], poses: Tensor
+    ) -> dict[str, Tensor]:
+        """Give the parts of the loss, summed over the scales."""
+        s = self.settings.loss
+        size = batch.images.shape[-2:]
+        intrinsics = self.intrinsics(batch.intrinsics, batch.camera)
+        focal = self._focal(intrinsics)
+        # Where truth is learned from, view synthesis would only disturb.
+        free = batch.truth.isnan().flatten(1).all(1)
+        images, mask = batch.images[free], batch.mask[free]
+        unwarped = losses.unwarped_errors(images, s.ssim_weight)
+        zero = poses.new_zeros(())
+        terms = {'photometric': zero, 'smooth': zero, 'truth': zero}
+        for scale, inverse_depth in enumerate(inverse_depths[: s.scales]):
+            full = F.interpolate(inverse_depth, size, mode='bilinear') if scale else inverse_depth
+            truth = losses.log_depth(full / focal, batch.truth, s.max_depth)
+            terms['truth'] = terms['truth'] + truth
+            if not free.any():
+                continue
+            depth = focal[free] / full[free]
+            built = reconstruct(images, depth, poses[free], intrinsics[free], s, unwarped)
+            terms['photometric'] = terms['photometric'] + losses.masked_mean(built.error, mask)
+            at_scale = F.interpolate(images[:, 0], inverse_depth.shape[-2:], mode='area')
+            smooth = losses.smoothness(inverse_depth[free], at_scale)
+            terms['smooth'] = terms['smooth'] + smooth / 2**scale
+        terms['velocity'] = losses.velocity(poses, batch.distance)
+        return terms
+
+
+def _mirrored(x_bchw: Tensor, mirror_b: Tensor | None) -> Tensor:
+    if mirror_b is None:
+        return x_bchw
+    return torch.where(mirror_b[:, None, None, None], x_bchw.flip(3), x_bchw)
+
+
+def _start_from(path: Path, depth: nn.Module, pose: nn.Module) -> None:
+    """Take what fits from an earlier training: an unguided one may start a guided one."""
+    _, found, _ = load_networks(path)
+    if found is None:
+        raise ValueError(f'{path} holds no depth network; give one that was trained before')
+    own = depth.state_dict()
+    fitting = {
+        name: value
+        for name, value in found.state_dict().items()
+        if name in own and own[name].shape == value.shape
+    }
+    if not fitting:
+        raise ValueError(f'{path} holds another kind of depth network; none of its weights fit')
+    depth.load_state_dict(fitting, strict=False)
+    _log.info('%d of %d tensors of the depth network are from %s', len(fitting), len(own), path)
+    state = torch.load(path, map_location='cpu', weights_only=True)
+    if 'pose' in state:
+        pose.load_state_dict(state['pose'])

@@ -5,14 +5,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from sg_depth_ros.evaluation.metrics import Scaling
 from sg_depth_ros.networks.depth_resnet import DepthResNetConfig
 from sg_depth_ros.networks.pose import PoseNetConfig
 from sg_depth_ros.training.data.augmentation import JitterConfig
-from sg_depth_ros.training.data.sequences import DepthSource
+from sg_depth_ros.training.data.sources import StreetSource
+from sg_depth_ros.training.data.union import DepthSource
+from sg_depth_ros.training.settings import RunSettings
 
 
 class LossSettings(BaseModel):
@@ -22,45 +25,88 @@ class LossSettings(BaseModel):
 
     ssim_weight: float = Field(default=0.85, ge=0, le=1)
     smoothness: float = Field(default=0.001, ge=0)
+    """Halved at every coarser scale."""
     velocity: float = Field(default=0.05, ge=0)
+    """Weight of the velocity loss, in effect where a source tells distances."""
     automask: bool = True
     scales: int = Field(default=4, ge=1, le=4)
     supervision: float = Field(default=1.0, ge=0)
     """Weight of |log depth - log truth| where a source has truth."""
-    max_depth: float = 100.0
+    max_depth: float = Field(default=100.0, gt=0)
     """Metres; truth beyond, and sky, is taken to be there."""
 
 
-class DepthSettings(BaseModel):
-    """All that a depth training is set by."""
+class LidarValidation(BaseModel):
+    """A folder of images and LiDAR depth, as ``sg_depth evaluate`` takes it."""
 
     model_config = ConfigDict(extra='forbid', frozen=True)
+
+    kind: Literal['lidar'] = 'lidar'
+    path: Path
+    protocol: str = 'eigen-raw'
+    scaling: Scaling = 'median'
+
+
+class StreetValidation(BaseModel):
+    """Clips of the procedural street with its exact depth."""
+
+    model_config = ConfigDict(extra='forbid', frozen=True)
+
+    kind: Literal['street'] = 'street'
+    street: StreetSource
+    scaling: Scaling = 'median'
+
+
+Validation = Annotated[LidarValidation | StreetValidation, Field(discriminator='kind')]
+
+
+class FilterSettings(BaseModel):
+    """When an image is dropped between the stages of a two-stage training (METHOD.md)."""
+
+    model_config = ConfigDict(extra='forbid', frozen=True)
+
+    pixels: int = Field(default=10, ge=0)
+    """More pixels than so many under the ground drop an image."""
+    metres: float = Field(default=0.5, gt=0)
+    """How far under the ground a pixel has to be."""
+    camera_height: float = Field(default=1.65, gt=0)
+    """Metres of the camera over the ground; to it relative depth is compared."""
+    max_distance: float = Field(default=40.0, gt=0)
+    """Metres; pixels whose ray meets the ground further away are not counted, as there a small
+    error of depth or a change of the road's gradient already leads under the plane."""
+    min_ground: float = Field(default=0.02, ge=0, le=1)
+    """Share of the image that has to be ground; where there is less, the image is kept."""
+
+
+class DepthSettings(RunSettings):
+    """All that a depth training is set by."""
 
     segmentation: Path
     """Checkpoint of the segmentation network, which is frozen."""
     initial: Path | None = None
-    """Checkpoint of an earlier depth training to start from."""
+    """Checkpoint of an earlier depth training to start from; what fits is taken."""
     network: DepthResNetConfig = DepthResNetConfig()
     pose: PoseNetConfig = PoseNetConfig()
-    pretrained: bool = True
     sources: list[DepthSource]
-    validation: Path | None = None
-    """Folder of images and LiDAR depth on which errors are measured."""
-    size: tuple[int, int] = (640, 192)
+    kept: Path | None = None
+    """List that ``sg_depth filter`` has written: only these frames are targets."""
+    validation: Validation | None = None
     focal_length: float = Field(gt=0)
-    """Pixels at that width, for which the network predicts depth."""
+    """Pixels at the width of ``size``, for which the network predicts depth."""
     jitter: JitterConfig = JitterConfig()
     flip: bool = True
+    """Show mirrored images to the depth network, half of the time."""
     loss: LossSettings = LossSettings()
-    steps: int = 200_000
-    batch: int = 4
-    learning_rate: float = 2e-4
-    pose_learning_rate: float = 5e-4
+    optimizer: Literal['adam', 'adamw'] = 'adam'
+    learning_rate: float = Field(default=2e-4, gt=0)
+    pose_learning_rate: float = Field(default=5e-4, gt=0)
+    intrinsics_learning_rate: float = Field(default=5e-3, gt=0)
+    weight_decay: float = Field(default=0.0, ge=0)
+    clip_gradients: float = Field(default=1.0, ge=0)
+    """Largest norm of all gradients; 0 for no limit."""
     schedule: Literal['halve', 'onecycle'] = 'halve'
-    halve_every: int = 120_000
+    halve_every: int = Field(default=120_000, ge=1)
     """Steps after which the learning rates are halved."""
-    workers: int = 2
-    seed: int = 0
-    validate_every: int = 1000
-    precision: str = '32-true'
-    provenance: dict[str, Any] = {}
+    two_stage: bool = False
+    """Train, filter the images by what was learned, train again from scratch."""
+    filter: FilterSettings = FilterSettings()

@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -22,6 +24,10 @@ class LearnedIntrinsics(nn.Module):
         self.cameras = cameras
         self.focal = nn.Parameter(torch.zeros(len(cameras), 2))
         self.centre = nn.Parameter(torch.zeros(len(cameras), 2))
+
+    def total(self) -> Tensor:
+        """Give a scalar that every parameter is part of."""
+        return self.focal.sum() + self.centre.sum()
 
     def forward(self, guess_b33: Tensor, camera_b: Tensor) -> Tensor:
         """Give intrinsics (B, 3, 3); those of camera -1 are known and stay as they are."""
@@ -39,3 +45,11 @@ class LearnedIntrinsics(nn.Module):
         out[:, 0, 0], out[:, 1, 1] = focal.unbind(1)
         out[:, :2, 2] = centre
         return out
+
+    @torch.no_grad()
+    def matrix(self, guess_33: NDArray[np.float64], camera: int) -> NDArray[np.float64]:
+        """Give the learned matrix (3, 3) of one camera."""
+        device = self.focal.device
+        guess = torch.tensor(guess_33, dtype=torch.float32, device=device)[None]
+        learned = self(guess, torch.tensor([camera], device=device))
+        return np.asarray(learned[0].cpu().numpy(), np.float64)

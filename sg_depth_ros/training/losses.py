@@ -16,16 +16,17 @@ def ssim(a_bchw: Tensor, b_bchw: Tensor) -> Tensor:
     """
     c1, c2 = 0.01**2, 0.03**2
     a, b = (F.pad(image, [1, 1, 1, 1], mode='reflect') for image in (a_bchw, b_bchw))
+    mean_a, mean_b = _mean_3x3(a), _mean_3x3(b)
+    product, squares = mean_a * mean_b, mean_a**2 + mean_b**2
+    covariance = _mean_3x3(a * b) - product
+    variances = _mean_3x3(a * a + b * b) - squares
+    return ((2 * product + c1) * (2 * covariance + c2)) / ((squares + c1) * (variances + c2))
 
-    def mean(image: Tensor) -> Tensor:
-        return F.avg_pool2d(image, 3, stride=1)
 
-    mean_a, mean_b = mean(a), mean(b)
-    variance_a, variance_b = mean(a * a) - mean_a**2, mean(b * b) - mean_b**2
-    covariance = mean(a * b) - mean_a * mean_b
-    return ((2 * mean_a * mean_b + c1) * (2 * covariance + c2)) / (
-        (mean_a**2 + mean_b**2 + c1) * (variance_a + variance_b + c2)
-    )
+def _mean_3x3(padded_bchw: Tensor) -> Tensor:
+    """Average 3x3 windows; shifted sums take a third of the time of a pooling layer on a CPU."""
+    rows = padded_bchw[..., :-2, :] + padded_bchw[..., 1:-1, :] + padded_bchw[..., 2:, :]
+    return (rows[..., :-2] + rows[..., 1:-1] + rows[..., 2:]) / 9
 
 
 def photometric(predicted_bchw: Tensor, target_bchw: Tensor, ssim_weight: float = 0.85) -> Tensor:
@@ -33,6 +34,15 @@ def photometric(predicted_bchw: Tensor, target_bchw: Tensor, ssim_weight: float 
     l1 = (predicted_bchw - target_bchw).abs().mean(1, keepdim=True)
     dissimilarity = (1 - ssim(predicted_bchw, target_bchw)).mul(0.5).clamp(0, 1)
     return ssim_weight * dissimilarity.mean(1, keepdim=True) + (1 - ssim_weight) * l1
+
+
+def unwarped_errors(images_bn3hw: Tensor, ssim_weight: float) -> list[Tensor]:
+    """Give the photometric errors (B, 1, H, W) of the neighbours as they are against the target.
+
+    :param images_bn3hw: (B, 1 + N, 3, H, W), the target first
+    """
+    target, *neighbours = images_bn3hw.unbind(1)
+    return [photometric(neighbour, target, ssim_weight) for neighbour in neighbours]
 
 
 def minimum_reprojection(
@@ -50,6 +60,11 @@ def minimum_reprojection(
     # Where all are equal (a standing image) the warped one must not win by chance.
     still = torch.cat(unwarped, 1).amin(1, keepdim=True)
     return torch.minimum(best, still), best < still
+
+
+def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
+    """Average where the mask, of the same shape, is true; zero where it is true nowhere."""
+    return torch.where(mask, values, torch.zeros_like(values)).sum() / mask.sum().clamp(min=1)
 
 
 def smoothness(inverse_depth_b1hw: Tensor, image_bchw: Tensor) -> Tensor:

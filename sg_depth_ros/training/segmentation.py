@@ -4,14 +4,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
-from lightning.pytorch.loggers import TensorBoardLogger
-from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
@@ -19,36 +17,13 @@ from torchmetrics.classification import MulticlassJaccardIndex
 
 from sg_depth_ros.labels import VOID
 from sg_depth_ros.networks.checkpoint import save_networks
-from sg_depth_ros.networks.segmentation import SegmentationConfig, SegmentationNet
+from sg_depth_ros.networks.segmentation import SegmentationNet
+from sg_depth_ros.training.callbacks import WriteNetworks
 from sg_depth_ros.training.data.augmentation import JitterConfig
-from sg_depth_ros.training.data.labelled import LabelledSource
+from sg_depth_ros.training.data.order import Draw, OrderedData
 from sg_depth_ros.training.data.segmentation import SegmentationDataset
-
-
-class SegmentationSettings(BaseModel):
-    """All that a segmentation training is set by."""
-
-    model_config = ConfigDict(extra='forbid', frozen=True)
-
-    network: SegmentationConfig = SegmentationConfig()
-    pretrained: bool = True
-    train: list[LabelledSource]
-    validation: list[LabelledSource] = []
-    size: tuple[int, int] = (640, 192)
-    crop: tuple[int, int] = (640, 192)
-    scale: tuple[float, float] = (0.7, 1.3)
-    stretch: float = Field(default=0.5, ge=0, le=1)
-    jitter: JitterConfig = JitterConfig()
-    steps: int = 48000
-    batch: int = 8
-    optimizer: Literal['sgd', 'adamw'] = 'sgd'
-    learning_rate: float = 0.01
-    weight_decay: float = 1e-4
-    workers: int = 2
-    seed: int = 0
-    validate_every: int = 1000
-    precision: str = '32-true'
-    provenance: dict[str, Any] = {}
+from sg_depth_ros.training.segmentation_settings import SegmentationSettings
+from sg_depth_ros.training.trainer import fit
 
 
 class SegmentationTraining(L.LightningModule):
@@ -66,7 +41,9 @@ class SegmentationTraining(L.LightningModule):
         """Give the loss of a batch of images (B, 3, H, W) and labels (B, H, W)."""
         image, labels = batch
         _, logits = self.network(image.contiguous(memory_format=torch.channels_last))
-        loss = F.cross_entropy(logits, labels, ignore_index=VOID)
+        # The sum over none is zero, where the mean over none is not a number.
+        loss = F.cross_entropy(logits.float(), labels, ignore_index=VOID, reduction='sum')
+        loss = loss / (labels != VOID).sum().clamp(min=1)
         self.log('train/loss', loss, prog_bar=True)
         return loss
 
@@ -95,59 +72,79 @@ class SegmentationTraining(L.LightningModule):
         }
 
 
+class SegmentationData(OrderedData):
+    """The views to train on, and the whole images of the validation."""
+
+    def __init__(self, settings: SegmentationSettings) -> None:
+        data = SegmentationDataset(
+            settings.train,
+            settings.crop,
+            network_size=settings.size,
+            scale=settings.scale,
+            stretch=settings.stretch,
+            jitter=settings.jitter,
+        )
+        super().__init__(
+            data,
+            [len(data)],
+            [1.0],
+            steps=settings.steps,
+            batch=settings.batch,
+            workers=settings.workers,
+            seed=settings.seed,
+        )
+        self._whole: SegmentationDataset | None = None
+        if settings.validation:
+            self._whole = SegmentationDataset(
+                settings.validation,
+                settings.size,
+                network_size=settings.size,
+                scale=(1, 1),
+                stretch=1,
+                flip=False,
+                jitter=JitterConfig(probability=0),
+            )
+
+    def val_dataloader(self) -> DataLoader[Any]:
+        """Give the validation's images; none make a validation that only writes networks."""
+        if self._whole is None:
+            return DataLoader([])
+        draws = [Draw(index, 0) for index in range(len(self._whole))]
+        return DataLoader(self._whole, self.batch, sampler=_Fixed(draws))
+
+
+class _Fixed(torch.utils.data.Sampler[Draw]):
+    def __init__(self, draws: list[Draw]) -> None:
+        self._draws = draws
+
+    def __len__(self) -> int:
+        return len(self._draws)
+
+    def __iter__(self) -> Iterator[Draw]:
+        return iter(self._draws)
+
+
 def train_segmentation(settings: SegmentationSettings, out: Path) -> Path:
     """Train in the folder ``out``, resuming what is there; gives the final checkpoint."""
-    L.seed_everything(settings.seed, workers=True)
-    data = SegmentationDataset(
-        settings.train,
-        settings.crop,
-        network_size=settings.size,
-        scale=settings.scale,
-        stretch=settings.stretch,
-        jitter=settings.jitter,
-    )
-    train = DataLoader(
-        data,
-        settings.batch,
-        shuffle=True,
-        drop_last=True,
-        num_workers=settings.workers,
-        persistent_workers=settings.workers > 0,
-    )
-    validation = None
-    if settings.validation:
-        whole = SegmentationDataset(
-            settings.validation,
-            settings.size,
-            network_size=settings.size,
-            scale=(1, 1),
-            stretch=1,
-            jitter=JitterConfig(probability=0),
-        )
-        validation = DataLoader(whole, settings.batch, num_workers=0)
+    L.seed_everything(settings.seed)
+    data = SegmentationData(settings)
     module = SegmentationTraining(settings)
-    last = ModelCheckpoint(out, save_last=True, every_n_train_steps=settings.validate_every)
-    trainer = L.Trainer(
-        max_steps=settings.steps,
-        precision=settings.precision,  # type: ignore[arg-type]
-        default_root_dir=out,
-        logger=TensorBoardLogger(out, name='', version=''),
-        callbacks=[last, LearningRateMonitor()],
-        val_check_interval=settings.validate_every if validation else None,
-        check_val_every_n_epoch=None,
-        log_every_n_steps=20,
-    )
-    resume = out / 'last.ckpt'
-    trainer.fit(module, train, validation, ckpt_path=resume if resume.exists() else None)
-    final = out / 'segmentation.pt'
-    save_networks(
-        final,
-        module.network,
-        None,
-        {
+    final = out / 'networks.pt'
+
+    def write(path: Path, steps: int) -> None:
+        meta = {
             'input_width': settings.size[0],
             'input_height': settings.size[1],
-            'provenance': {'segmentation': settings.provenance, 'steps': trainer.global_step},
-        },
-    )
+            'provenance': {
+                'segmentation': settings.provenance,
+                'segmentation_steps': steps,
+                'segmentation_encoder_weights': module.network.encoder.weights,
+            },
+        }
+        save_networks(path, module.network, None, meta)
+
+    metric = 'val/miou' if settings.validation else None
+    trainer = fit(settings, out, module, data, [WriteNetworks(out, write, metric, sign=-1)])
+    if trainer.is_global_zero:
+        write(final, trainer.global_step)
     return final

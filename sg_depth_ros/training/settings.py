@@ -7,26 +7,53 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 T = TypeVar('T', bound=BaseModel)
+
+
+class RunSettings(BaseModel):
+    """What a training of depth and one of segmentation are both set by."""
+
+    model_config = ConfigDict(extra='forbid', frozen=True)
+
+    pretrained: bool = True
+    """Start encoders from ImageNet weights, where they can be had."""
+    size: tuple[int, int] = (640, 192)
+    """Width and height that the network sees."""
+    steps: int = Field(default=200_000, ge=1)
+    batch: int = Field(default=4, ge=1)
+    """Samples of a step, in each process."""
+    workers: int = Field(default=2, ge=0)
+    seed: int = Field(default=0, ge=0)
+    validate_every: int = Field(default=1000, ge=1)
+    """Steps between validations; checkpoints are written then."""
+    precision: Literal['auto', '32-true', 'bf16-mixed', '16-mixed'] = 'auto'
+    """auto: bfloat16 on a GPU that has it, float16 on another, float32 on a CPU."""
+    devices: int | Literal['auto'] = 'auto'
+    """Processes of this machine, one a GPU; torchrun and SLURM say it themselves."""
+    accelerator: Literal['auto', 'gpu', 'cpu'] = 'auto'
+    provenance: dict[str, Any] = {}
+    """What goes into the model card: data sets, licences."""
 
 
 def load_settings(model: type[T], path: str | Path, overrides: Sequence[str] = ()) -> T:
     """Read a YAML file into ``model``; environment variables in it are expanded.
 
-    :param overrides: ``key=value`` or ``outer.inner=value``; values are YAML
+    :param overrides: ``key=value``, ``outer.inner=value`` or ``list.0.key=value``; values are YAML
     :raises ValueError: that names every unknown, missing or bad key
     """
-    text = os.path.expandvars(Path(path).read_text())
     try:
+        text = os.path.expandvars(Path(path).read_text())
         values = yaml.safe_load(text) or {}
         for override in overrides:
             _override(values, override)
         return model.model_validate(values)
+    except OSError as error:
+        raise ValueError(f'{path} cannot be read ({error.strerror}); give a YAML file') from error
     except yaml.YAMLError as error:
         raise ValueError(f'{path} is not YAML: {error}') from error
     except ValidationError as error:
@@ -36,11 +63,15 @@ def load_settings(model: type[T], path: str | Path, overrides: Sequence[str] = (
         raise ValueError(f'{path}: {problems}') from error
 
 
-def _override(values: dict[str, Any], override: str) -> None:
+def _override(values: Any, override: str) -> None:
     key, separator, text = override.partition('=')
     if not separator:
         raise ValueError(f'{override!r} is no setting; write key=value')
     *outer, last = key.split('.')
-    for name in outer:
-        values = values.setdefault(name, {})
-    values[last] = yaml.safe_load(text)
+    try:
+        for name in outer:
+            is_list = isinstance(values, list)
+            values = values[int(name)] if is_list else values.setdefault(name, {})
+        values[int(last) if isinstance(values, list) else last] = yaml.safe_load(text)
+    except (AttributeError, IndexError, TypeError, ValueError) as error:
+        raise ValueError(f'{key} is no setting of this configuration ({error})') from error

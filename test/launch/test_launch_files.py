@@ -70,11 +70,10 @@ def start(monkeypatch):
     pytest.importorskip('launch_ros.actions', reason='launch_ros is not installed')
     for name in ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE'):
         monkeypatch.delenv(name, raising=False)
+    from launch import LaunchContext
     from launch.launch_description_sources import (
         get_launch_description_from_python_launch_file as read,
     )
-
-    from launch import LaunchContext
 
     def run(name, **arguments):
         context = LaunchContext()

@@ -59,7 +59,7 @@ def test_a_box_at_a_known_distance_covers_the_pixels_that_it_should():
     front = polygons(
         [[(-1, -0.5, 10), (1.5, -0.5, 10), (1.5, 0.7, 10), (-1, 0.7, 10)]], 2, two_sided=True
     )
-    depth, polygon = depth_of(concatenate([crate, front]))
+    depth, _ = depth_of(concatenate([crate, front]))
     u, v = np.arange(CAMERA.width), np.arange(CAMERA.height)
     x, y = (u - CAMERA.cx) / CAMERA.fx * 10, (v - CAMERA.cy) / CAMERA.fy * 10
     inside = ((y > -0.5) & (y < 0.7))[:, None] & ((x > -1) & (x < 1.5))

@@ -4,15 +4,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import os
+import tempfile
+import weakref
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sg_depth_ros.evaluation.sources.images import list_images, read_rgb
+from sg_depth_ros.image_decoding import decode_compressed
+from sg_depth_ros.image_files import list_images, read_rgb
 
 
 class Frames(Protocol):
@@ -21,7 +26,7 @@ class Frames(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int, /) -> NDArray[np.uint8]:
-        """Give image ``index`` as (H, W, 3) uint8 RGB."""
+        """Give image ``index`` as (H, W, 3) uint8 RGB; raises ValueError if it is broken."""
 
 
 class ImageFiles:
@@ -42,46 +47,82 @@ class ImageFiles:
         return read_rgb(self.paths[index])
 
 
-class MemoryFrames:
-    """Images of a video or a bag, decoded forward once and kept as JPEG."""
+class SpooledFrames:
+    """Compressed images of a video or a bag, kept in a temporary file for random access.
 
-    def __init__(self, images: Iterable[NDArray[np.uint8]]) -> None:
-        # A tenth of the memory of raw pixels, and quicker to read than a video is to seek.
-        quality = [cv2.IMWRITE_JPEG_QUALITY, 95]
-        self._encoded = [cv2.imencode('.jpg', to_bgr(rgb), quality)[1] for rgb in images]
+    A video is slow to seek and a bag cannot be; memory would not hold an hour of either. The
+    file, in the system's folder for such, is removed with this object.
+
+    :param images: compressed images and the ``CompressedImage`` format of each
+    """
+
+    def __init__(self, images: Iterable[tuple[bytes, str]]) -> None:
+        self._entries: list[tuple[int, int, str]] = []
+        with tempfile.NamedTemporaryFile(
+            prefix='sg_depth_frames_', suffix='.spool', delete=False
+        ) as file:
+            self._path = Path(file.name)
+            weakref.finalize(self, _remove, self._path, os.getpid())
+            for data, image_format in images:
+                self._entries.append((file.tell(), len(data), image_format))
+                file.write(data)
 
     @classmethod
-    def of_video(cls, path: Path) -> MemoryFrames:
+    def of_images(cls, images: Iterable[NDArray[np.uint8]]) -> SpooledFrames:
+        """Keep RGB images as JPEG of high quality: a tenth of the space of raw pixels."""
+        return cls((encode_jpeg(rgb), 'jpeg') for rgb in images)
+
+    @classmethod
+    def of_video(cls, path: Path) -> SpooledFrames:
         """Read a whole video; raises ValueError if it has no readable frame."""
-        frames = cls(_video_images(path))
+        if not path.is_file():
+            raise ValueError(f'{path}: no such video; correct the path in the configuration')
+        frames = cls.of_images(_video_images(path))
         if not len(frames):
             raise ValueError(f'{path} cannot be read as a video; correct the path or convert it')
         return frames
 
     def __len__(self) -> int:
-        return len(self._encoded)
+        return len(self._entries)
 
     def __getitem__(self, index: int) -> NDArray[np.uint8]:
-        return to_rgb(cv2.imdecode(self._encoded[index], cv2.IMREAD_COLOR))
+        start, size, image_format = self._entries[index]
+        # Without a shared position, so that processes that were forked may share the file.
+        data = os.pread(self._file.fileno(), size, start)
+        return decode_compressed(data, image_format)
+
+    @cached_property
+    def _file(self) -> BinaryIO:
+        return self._path.open('rb')
+
+    def reorder(self, order: Iterable[int]) -> None:
+        """Bring the images into another order, given by their present indices."""
+        self._entries = [self._entries[index] for index in order]
+
+    def __getstate__(self) -> dict[str, object]:
+        return {key: value for key, value in self.__dict__.items() if key != '_file'}
 
 
-def _video_images(path: Path) -> Iterable[NDArray[np.uint8]]:
+def _remove(path: Path, owner: int) -> None:
+    # A worker process ends with a copy of the object, but the file is not its own.
+    if os.getpid() == owner:
+        path.unlink(missing_ok=True)
+
+
+def encode_jpeg(rgb_hw3: NDArray[np.uint8], quality: int = 95) -> bytes:
+    """Compress an RGB image as JPEG."""
+    bgr = cv2.cvtColor(rgb_hw3, cv2.COLOR_RGB2BGR)
+    data: bytes = cv2.imencode('.jpg', bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
+    return data
+
+
+def _video_images(path: Path) -> Iterator[NDArray[np.uint8]]:
     capture = cv2.VideoCapture(str(path))
     try:
         while True:
             ok, frame = capture.read()
             if not ok:
                 return
-            yield to_rgb(frame)
+            yield np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), np.uint8)
     finally:
         capture.release()
-
-
-def to_rgb(bgr: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Turn OpenCV's channel order into ours."""
-    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB))
-
-
-def to_bgr(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Turn our channel order into OpenCV's."""
-    return np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))

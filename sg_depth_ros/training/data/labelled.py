@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from sg_depth_ros.evaluation.sources.images import list_images, read_labels, read_rgb
+from sg_depth_ros.image_files import list_images, read_labels, read_rgb
 from sg_depth_ros.labels import VOID
-from sg_depth_ros.training.data.frames import MemoryFrames
+from sg_depth_ros.training.data.frames import SpooledFrames
+from sg_depth_ros.training.data.sources import StreetSource
 
 
 class LabelledImage(NamedTuple):
@@ -101,8 +102,24 @@ class CamVidLabels(_Source):
         return [partial(_load_camvid, folder, p) for p in images]
 
 
+class StreetLabels(_Source):
+    """The procedural street, whose labels are exact; see :class:`StreetSource`."""
+
+    kind: Literal['street'] = 'street'
+    street: StreetSource
+
+    def loaders(self) -> list[Loader]:
+        """Render what the cache does not hold yet and list all frames."""
+        return [
+            loader
+            for clip in self.street.folders()
+            for loader in FolderLabels(images=clip / 'images', labels=clip / 'labels').loaders()
+        ]
+
+
 LabelledSource = Annotated[
-    FolderLabels | CityscapesLabels | VideoLabels | CamVidLabels, Field(discriminator='kind')
+    FolderLabels | CityscapesLabels | VideoLabels | CamVidLabels | StreetLabels,
+    Field(discriminator='kind'),
 ]
 
 CAMVID_KINDS: tuple[tuple[int, ...], ...] = (
@@ -140,8 +157,8 @@ class _LazyVideo:
         self.path = path
 
     @cached_property
-    def frames(self) -> MemoryFrames:
-        return MemoryFrames.of_video(self.path)
+    def frames(self) -> SpooledFrames:
+        return SpooledFrames.of_video(self.path)
 
 
 def _load_pair(image: Path, labels: Path) -> LabelledImage:

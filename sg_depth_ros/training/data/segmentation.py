@@ -4,17 +4,24 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from sg_depth_ros.labels import VOID
+from sg_depth_ros.resize import resize_image, resize_labels
 from sg_depth_ros.training.data.augmentation import ColorJitter, JitterConfig
 from sg_depth_ros.training.data.labelled import LabelledImage, LabelledSource, Loader
+from sg_depth_ros.training.data.order import Draw
+
+MAX_REPLACED = 20
+"""So many broken images one after the other are no accident any more."""
+
+_log = logging.getLogger(__name__)
 
 
 class SegmentationDataset(Dataset[tuple[Tensor, Tensor]]):
@@ -24,8 +31,10 @@ class SegmentationDataset(Dataset[tuple[Tensor, Tensor]]):
     its own aspect; both are scaled by a random factor, cropped, flipped and coloured.
 
     :param size: width and height of a view
+    :param network_size: width and height of what the network sees at inference
     :param scale: range of the factor
     :param stretch: share of the views that are stretched
+    :param flip: mirror half of the views
     """
 
     def __init__(
@@ -36,25 +45,42 @@ class SegmentationDataset(Dataset[tuple[Tensor, Tensor]]):
         network_size: tuple[int, int],
         scale: tuple[float, float] = (0.7, 1.3),
         stretch: float = 0.5,
+        flip: bool = True,
         jitter: JitterConfig | None = None,
     ) -> None:
         self._loaders: list[Loader] = []
         for source in sources:
             self._loaders += source.loaders() * source.repeat
         self._size, self._network_size, self._scale = size, network_size, scale
-        self._stretch = stretch
+        self._stretch, self._flip = stretch, flip
         self._jitter = ColorJitter(jitter or JitterConfig())
 
     def __len__(self) -> int:
         return len(self._loaders)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        rng = np.random.default_rng(torch.randint(2**31, ()).item())
-        image, labels = self._view(self._loaders[index](), rng)
-        if rng.random() < 0.5:
+    def __getitem__(self, draw: Draw) -> tuple[Tensor, Tensor]:
+        """Make a view; an image that is broken is replaced by the next that is not.
+
+        :raises ValueError: when too many in a row are broken
+        """
+        rng = np.random.default_rng(draw.seed)
+        image, labels = self._view(self._load(draw.index), rng)
+        if self._flip and rng.random() < 0.5:
             image, labels = image[:, ::-1], labels[:, ::-1]
-        chw = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1).float() / 255
-        return self._jitter(chw, rng), torch.from_numpy(labels.astype(np.int64))
+        jittered = self._jitter(image[None].astype(np.float32) / 255, rng)[0]
+        chw = np.ascontiguousarray(jittered.transpose(2, 0, 1))
+        return torch.from_numpy(chw), torch.from_numpy(labels.astype(np.int64))
+
+    def _load(self, index: int) -> LabelledImage:
+        for skipped in range(MAX_REPLACED):
+            try:
+                return self._loaders[(index + skipped) % len(self)]()
+            except (ValueError, OSError) as error:
+                _log.warning('a labelled image is broken and replaced: %s', error)
+                last = error
+        raise ValueError(
+            f'{MAX_REPLACED} labelled images in a row cannot be read, the last because: {last}'
+        )
 
     def _view(self, sample: LabelledImage, rng: np.random.Generator) -> LabelledImage:
         width, height = self._size
@@ -62,20 +88,24 @@ class SegmentationDataset(Dataset[tuple[Tensor, Tensor]]):
         factor = rng.uniform(*self._scale)
         x_scale = factor * self._network_size[0] / columns
         y_scale = factor * self._network_size[1] / rows
-        if rng.random() > self._stretch:
+        if rng.random() >= self._stretch:
             x_scale = y_scale = max(x_scale, y_scale)
-        # One map does scale, crop and padding; the offset is where the view's corner lies.
-        spare_x, spare_y = columns * x_scale - width, rows * y_scale - height
-        x, y = rng.uniform(*sorted((0.0, spare_x))), rng.uniform(*sorted((0.0, spare_y)))
-        matrix = np.array([[x_scale, 0, -x], [0, y_scale, -y]])
-        smooth = cv2.INTER_AREA if max(x_scale, y_scale) < 0.5 else cv2.INTER_LINEAR
-        image = cv2.warpAffine(sample.image, matrix, self._size, flags=smooth)
-        labels = cv2.warpAffine(
-            sample.labels,
-            matrix,
-            self._size,
-            flags=cv2.INTER_NEAREST,
-            borderMode=cv2.BORDER_CONSTANT,
-            borderValue=VOID,
-        )
-        return LabelledImage(image, labels)
+        scaled = max(round(columns * x_scale), 1), max(round(rows * y_scale), 1)
+        image = resize_image(sample.image, *scaled)
+        labels = resize_labels(sample.labels, *scaled)
+        view = np.zeros((height, width, 3), np.uint8), np.full((height, width), VOID, np.uint8)
+        # Along each axis the view is a part of the image, or the image a part of the view.
+        y_in, y_out, tall = _overlap(scaled[1], height, rng)
+        x_in, x_out, wide = _overlap(scaled[0], width, rng)
+        for whole, part in zip((image, labels), view, strict=True):
+            part[y_out : y_out + tall, x_out : x_out + wide] = whole[
+                y_in : y_in + tall, x_in : x_in + wide
+            ]
+        return LabelledImage(*view)
+
+
+def _overlap(length: int, size: int, rng: np.random.Generator) -> tuple[int, int, int]:
+    """Lay ``length`` pixels on ``size`` at random: first pixel of each that is used, and count."""
+    if length >= size:
+        return int(rng.integers(length - size + 1)), 0, size
+    return 0, int(rng.integers(size - length + 1)), length

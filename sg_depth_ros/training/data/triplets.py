@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Collection
 from collections.abc import Sequence as Sequence_
 from typing import NamedTuple
 
@@ -11,14 +13,23 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rich.progress import track
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from sg_depth_ros.camera import PinholeCamera
+from sg_depth_ros.labels import VOID
 from sg_depth_ros.resize import resize_image
 from sg_depth_ros.training.data.augmentation import ColorJitter, JitterConfig
-from sg_depth_ros.training.data.sequences import DepthSource, Sequence
+from sg_depth_ros.training.data.drives import Clip, read_drives
+from sg_depth_ros.training.data.order import Draw
+from sg_depth_ros.training.data.sequence import Sequence
+from sg_depth_ros.training.data.union import DepthSource
+
+MAX_REPLACED = 20
+"""So many broken samples one after the other are no accident any more."""
+
+_log = logging.getLogger(__name__)
+Box = tuple[int, int, int, int]
 
 
 class Sample(NamedTuple):
@@ -31,6 +42,9 @@ class Sample(NamedTuple):
     :ivar mask: (1, H, W) bool, false where the vehicle itself hides the view
     :ivar distance: (2,) metres travelled to each neighbour, NaN where unknown
     :ivar truth: (1, H, W) metres, inf sky, NaN unknown
+    :ivar labels: (H, W) uint8 train ids, 255 where unknown
+    :ivar mirror: bool, drawn by chance: shall the depth network see the mirrored image
+    :ivar replaced: how many broken samples this one stands in for
     """
 
     images: Tensor
@@ -40,21 +54,18 @@ class Sample(NamedTuple):
     mask: Tensor
     distance: Tensor
     truth: Tensor
-
-
-class _Clip(NamedTuple):
-    sequence: Sequence
-    source: DepthSource
-    camera: int
-    mask: NDArray[np.uint8] | None
+    labels: Tensor
+    mirror: Tensor
+    replaced: Tensor
 
 
 class TripletDataset(Dataset[Sample]):
     """Samples of all moving frames of the sources.
 
     :param size: width and height of the samples
-    :ivar cameras: names of the sources whose intrinsics are to be learned
-    :ivar weights: (samples,) chance of each sample, by the sources' weights
+    :param kept: names of the frames to which the targets are limited, as in :meth:`name`
+    :ivar drives: what was read, and what was left out and why
+    :raises ValueError: if a source cannot be read or has no sample
     """
 
     def __init__(
@@ -62,126 +73,107 @@ class TripletDataset(Dataset[Sample]):
         sources: Sequence_[DepthSource],
         size: tuple[int, int],
         jitter: JitterConfig | None = None,
+        kept: Collection[str] | None = None,
     ) -> None:
         self.size = size
-        self.cameras: list[str] = []
+        self.drives = read_drives(sources, kept)
         self._jitter = ColorJitter(jitter or JitterConfig())
-        self._clips: list[_Clip] = []
-        self._targets: list[tuple[int, int]] = []
-        weights: list[NDArray[np.float64]] = []
-        for source in track(list(sources), 'Reading the sources'):
-            first = len(self._targets)
-            for sequence in source.sequences():
-                self._add(source, sequence)
-            count = len(self._targets) - first
-            if count == 0:
-                raise ValueError(
-                    f'{source!r} has no moving frame with two neighbours; lower its min_motion or '
-                    'leave it out'
-                )
-            weights.append(np.full(count, source.weight / count))
-        self.weights = np.concatenate(weights)
+        self._targets = [
+            (clip, int(target)) for clip in self.drives.clips for target in clip.selection.targets
+        ]
 
     def __len__(self) -> int:
         return len(self._targets)
 
-    def __getitem__(self, index: int) -> Sample:
-        clip_index, target = self._targets[index]
-        sequence, source, camera, mask = self._clips[clip_index]
-        indices = [target, target - source.step, target + source.step]
+    def name(self, index: int) -> str:
+        """Name the target of a sample: its sequence and the index of the frame there."""
+        clip, target = self._targets[index]
+        return f'{clip.sequence.name}:{target}'
+
+    def __getitem__(self, draw: Draw) -> Sample:
+        """Make a sample; one that is broken is replaced by the next that is not.
+
+        :raises ValueError: when too many in a row are broken
+        """
+        for replaced in range(MAX_REPLACED):
+            index = (draw.index + replaced) % len(self)
+            try:
+                return self._make(index, draw.seed, replaced)
+            except (ValueError, OSError) as error:
+                _log.warning('%s is broken and replaced: %s', self.name(index), error)
+                last = error
+        raise ValueError(
+            f'{MAX_REPLACED} samples in a row cannot be read, the last one because: {last}'
+        )
+
+    def target(self, index: int) -> tuple[NDArray[np.uint8], PinholeCamera | None]:
+        """Give a target as the network sees it: (H, W, 3) RGB and its camera, None if unknown."""
+        clip, target = self._targets[index]
+        image = clip.sequence.frames[target]
+        box = clip.box(image)
+        camera = clip.sequence.camera
+        if camera is not None:
+            camera = camera.cropped(*box).resized(*self.size)
+        return resize_image(_cut(image, box), *self.size), camera
+
+    def _make(self, index: int, seed: int, replaced: int) -> Sample:
+        clip, target = self._targets[index]
+        sequence, step = clip.sequence, clip.source.step
+        rng = np.random.default_rng(seed)
+        indices = [target, target - step, target + step]
         frames = [sequence.frames[i] for i in indices]
-        height, width = frames[0].shape[:2]
-        box = _pixels(source.crop, width, height)
-        images = np.stack([resize_image(_cut(f, box), *self.size) for f in frames])
-        images_nchw = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
-        rng = np.random.default_rng(torch.randint(2**31, ()).item())
-        columns, rows = self.size
-        known = sequence.camera or PinholeCamera(
-            width, height, 0.9 * width, 0.9 * width, width / 2 - 0.5, height / 2 - 0.5
-        )
+        if len({frame.shape for frame in frames}) > 1:
+            raise ValueError('its neighbours have another size')
+        box = clip.box(frames[0])
+        resized = np.stack([resize_image(_cut(frame, box), *self.size) for frame in frames])
+        images = resized.astype(np.float32) / 255
+        known = sequence.camera or guessed_camera(*frames[0].shape[1::-1])
         seen = known.cropped(*box).resized(*self.size)
-        visible = np.ones((rows, columns), np.uint8)
-        if mask is not None:
-            visible = cv2.resize(_cut(mask, box), self.size, interpolation=cv2.INTER_NEAREST)
-        truth = np.full((rows, columns), np.nan, np.float32)
-        if sequence.depth is not None:
-            truth = cv2.resize(
-                _cut(sequence.depth(target), box), self.size, interpolation=cv2.INTER_NEAREST
-            )
-        distance = np.full(2, np.nan, np.float32)
-        if sequence.positions is not None:
-            offsets = sequence.positions[indices[1:]] - sequence.positions[target]
-            distance = np.linalg.norm(offsets, axis=1).astype(np.float32)
+        distance = [sequence.distance(target, i) for i in indices[1:]]
         return Sample(
-            images_nchw,
-            self._jitter(images_nchw, rng),
+            _to_tensor(images),
+            _to_tensor(self._jitter(images, rng)),
             torch.from_numpy(seen.matrix.astype(np.float32)),
-            torch.tensor(camera),
-            torch.from_numpy(visible > 0)[None],
-            torch.from_numpy(distance),
-            torch.from_numpy(truth)[None],
+            torch.tensor(clip.camera),
+            torch.from_numpy(self._mask(clip, box))[None],
+            torch.tensor(distance, dtype=torch.float32),
+            torch.from_numpy(self._truth(sequence, target, box))[None],
+            torch.from_numpy(self._labels(sequence, target, box)),
+            torch.tensor(rng.random() < 0.5),
+            torch.tensor(replaced),
         )
 
-    def _add(self, source: DepthSource, sequence: Sequence) -> None:
-        camera = -1
-        if sequence.camera is None:
-            camera = len(self.cameras)
-            self.cameras.append(sequence.name)
-        mask = None
-        if source.mask is not None:
-            mask = cv2.imread(str(source.mask), cv2.IMREAD_GRAYSCALE)
-            if mask is None:
-                raise ValueError(f'{source.mask} cannot be read as a mask image')
-        clip = len(self._clips)
-        self._clips.append(_Clip(sequence, source, camera, mask))
-        moving = moving_frames(sequence, source.step, source.min_motion)
-        self._targets += [(clip, int(i)) for i in np.flatnonzero(moving)]
+    def _mask(self, clip: Clip, box: Box) -> NDArray[np.bool_]:
+        if clip.mask is None:
+            return np.ones(self.size[::-1], bool)
+        return self._nearest(_cut(clip.mask, box)) > 0
+
+    def _truth(self, sequence: Sequence, target: int, box: Box) -> NDArray[np.float32]:
+        if sequence.depth is None:
+            return np.full(self.size[::-1], np.nan, np.float32)
+        return self._nearest(_cut(sequence.depth(target), box))
+
+    def _labels(self, sequence: Sequence, target: int, box: Box) -> NDArray[np.uint8]:
+        if sequence.labels is None:
+            return np.full(self.size[::-1], VOID, np.uint8)
+        labels = sequence.labels(target)
+        return self._nearest(labels if labels.shape == (1, 1) else _cut(labels, box))
+
+    def _nearest(self, image: NDArray) -> NDArray:
+        return np.asarray(cv2.resize(image, self.size, interpolation=cv2.INTER_NEAREST_EXACT))
 
 
-def moving_frames(sequence: Sequence, step: int, min_motion: float) -> NDArray[np.bool_]:
-    """Tell which frames have neighbours ``step`` away on both sides, and motion to them.
-
-    Motion is the distance in metres where positions are known, over 0.05 m; else the median
-    optical flow in thousandths of the width, over ``min_motion``.
-    """
-    count = len(sequence.frames)
-    moved = np.zeros(max(count - step, 0), bool)
-    if sequence.positions is not None:
-        offsets = sequence.positions[step:] - sequence.positions[:-step]
-        moved = np.linalg.norm(offsets, axis=1) > 0.05
-    elif min_motion <= 0:
-        moved[:] = True
-    else:
-        small = [_thumbnail(sequence.frames[i]) for i in range(count)]
-        moved = np.array(
-            [_flow(a, b) > min_motion for a, b in zip(small, small[step:], strict=False)], bool
-        )
-    moving = np.zeros(count, bool)
-    if count > 2 * step:
-        moving[step : count - step] = moved[step:] & moved[:-step]
-    return moving
+def guessed_camera(width: int, height: int) -> PinholeCamera:
+    """Give the camera that learning starts from: about 58 degrees wide, centred."""
+    return PinholeCamera(
+        width, height, 0.9 * width, 0.9 * width, width / 2 - 0.5, height / 2 - 0.5
+    )
 
 
-def _thumbnail(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    size = (200, max(200 * rgb.shape[0] // rgb.shape[1], 16))
-    return cv2.resize(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), size, interpolation=cv2.INTER_AREA)
+def _to_tensor(images_nhw3: NDArray[np.float32]) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(images_nhw3.transpose(0, 3, 1, 2)))
 
 
-def _flow(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
-    """Give the median optical flow in thousandths of the width."""
-    flow = cv2.calcOpticalFlowFarneback(a, b, None, 0.5, 3, 15, 2, 5, 1.1, 0)
-    return float(np.median(np.linalg.norm(flow, axis=2))) * 1000 / a.shape[1]
-
-
-def _pixels(
-    crop: tuple[float, float, float, float], width: int, height: int
-) -> tuple[int, int, int, int]:
-    """Give x, y, width and height in pixels of a crop in fractions."""
-    left, top, right, bottom = crop
-    x, y = round(left * width), round(top * height)
-    return x, y, round(right * width) - x, round(bottom * height) - y
-
-
-def _cut(image: NDArray, box: tuple[int, int, int, int]) -> NDArray:
+def _cut(image: NDArray, box: Box) -> NDArray:
     x, y, width, height = box
     return image[y : y + height, x : x + width]

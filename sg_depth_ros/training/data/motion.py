@@ -1,0 +1,149 @@
+# Copyright 2026 The sg_depth_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Which frames can be learned from: with neighbours, no gap or cut between, and in motion."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from sg_depth_ros.training.data.sequence import Sequence
+
+LONGEST_INTERVAL = 2.5
+"""Longest time between neighbours, in median ones: a single lost image is no harm."""
+CUT_CORRELATION = 0.65
+"""Images that correlate less, after the flow between them is undone, are of two scenes."""
+_WIDTH = 200
+
+
+@dataclass
+class Selection:
+    """Which frames of a sequence are targets, and why the others are not.
+
+    :ivar targets: indices, increasing
+    :ivar left_out: number of frames by reason
+    :ivar broken: what could not be read, a sentence each
+    """
+
+    targets: NDArray[np.intp]
+    left_out: Counter[str] = field(default_factory=Counter)
+    broken: list[str] = field(default_factory=list)
+
+
+class Change(NamedTuple):
+    """Between two images: median flow in thousandths of the width, and if it is a cut."""
+
+    flow: float
+    cut: bool
+
+
+def select_targets(
+    sequence: Sequence, step: int, min_motion: float, min_distance: float
+) -> Selection:
+    """Choose the frames with neighbours ``step`` away on both sides, and motion to them.
+
+    Motion is the distance in metres where it is known, over ``min_distance``; else the median
+    optical flow in thousandths of the width, over ``min_motion``. Where that is 0 and distances
+    are unknown, images are not looked at and standing still or cuts are not found.
+    """
+    count = len(sequence.frames)
+    selection = Selection(np.empty(0, np.intp))
+    # A reason for each pair of frames a step apart, in the order in which they are looked for.
+    reasons = np.full(max(count - step, 0), '', dtype=object)
+    reasons[_gaps(sequence.stamps, step, len(reasons))] = 'gap in time'
+    thumbnails = _Thumbnails(sequence, selection.broken)
+    for first in np.flatnonzero(reasons == ''):
+        distance = sequence.distance(first, first + step)
+        if not np.isnan(distance):
+            if distance <= min_distance:
+                reasons[first] = 'standing still'
+        elif min_motion > 0:
+            reasons[first] = _look(thumbnails, first, first + step, min_motion)
+    for index in range(count):
+        if sequence.listed is not None and not sequence.listed[index]:
+            reason = 'not in the split'
+        elif index < step or index + step >= count:
+            reason = 'no neighbour'
+        else:
+            reason = reasons[index - step] or reasons[index]
+        selection.left_out[reason] += 1
+        if not reason:
+            selection.targets = np.append(selection.targets, index)
+    del selection.left_out['']
+    return selection
+
+
+def change(a_hw: NDArray[np.uint8], b_hw: NDArray[np.uint8]) -> Change:
+    """Compare two small gray images by dense optical flow."""
+    engine = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+    flow = engine.calc(a_hw, b_hw, None)
+    rows, columns = np.indices(a_hw.shape, np.float32)
+    back = cv2.remap(
+        b_hw,
+        columns + flow[..., 0],
+        rows + flow[..., 1],
+        cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    a, b = a_hw - a_hw.mean(), back - back.mean()
+    scale = np.sqrt((a * a).sum() * (b * b).sum())
+    alike = scale == 0 or (a * b).sum() / scale >= CUT_CORRELATION
+    median = float(np.median(np.linalg.norm(flow, axis=2)))
+    return Change(median * 1000 / a_hw.shape[1], not alike)
+
+
+def _gaps(stamps: NDArray[np.float64] | None, step: int, pairs: int) -> NDArray[np.bool_]:
+    """Tell the pairs with an interval that is too long, or that runs backwards."""
+    if stamps is None or not pairs:
+        return np.zeros(pairs, bool)
+    intervals = np.diff(stamps)
+    usual = np.median(intervals[intervals > 0]) if (intervals > 0).any() else 0.0
+    bad = (intervals <= 0) | (intervals > LONGEST_INTERVAL * usual)
+    windows = np.lib.stride_tricks.sliding_window_view(bad, step)
+    return np.asarray(windows.any(1))
+
+
+def _look(thumbnails: _Thumbnails, first: int, last: int, min_motion: float) -> str:
+    """Give the reason why a pair cannot be used, or an empty text."""
+    a, b = thumbnails[first], thumbnails[last]
+    thumbnails.forget(first)
+    if a is None or b is None:
+        return 'broken image'
+    if a.shape != b.shape:
+        return 'other size'
+    flow, cut = change(a, b)
+    return 'cut' if cut else 'standing still' if flow <= min_motion else ''
+
+
+class _Thumbnails:
+    """The sequence's images, small and gray; None for those that are broken."""
+
+    def __init__(self, sequence: Sequence, broken: list[str]) -> None:
+        self._sequence, self._broken = sequence, broken
+        self._kept: dict[int, NDArray[np.uint8] | None] = {}
+
+    def __getitem__(self, index: int) -> NDArray[np.uint8] | None:
+        if index not in self._kept:
+            try:
+                self._kept[index] = thumbnail(self._sequence.frames[index])
+            except ValueError as error:
+                self._broken.append(str(error))
+                self._kept[index] = None
+        return self._kept[index]
+
+    def forget(self, last: int) -> None:
+        """Drop what no later pair needs, or long drives would fill the memory."""
+        for index in [index for index in self._kept if index <= last]:
+            del self._kept[index]
+
+
+def thumbnail(rgb_hw3: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Give a gray image of 200 columns at the same aspect."""
+    height = max(_WIDTH * rgb_hw3.shape[0] // rgb_hw3.shape[1], 16)
+    gray = cv2.cvtColor(rgb_hw3, cv2.COLOR_RGB2GRAY)
+    return np.asarray(cv2.resize(gray, (_WIDTH, height), interpolation=cv2.INTER_AREA), np.uint8)

@@ -1,0 +1,107 @@
+# Copyright 2026 The sg_depth_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The Lightning trainer that both trainings run in: device, precision, checkpoints, resume."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint, RichProgressBar
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from sg_depth_ros.training.callbacks import LogProgress, StopAtNonFinite
+from sg_depth_ros.training.data.order import OrderedData
+from sg_depth_ros.training.settings import RunSettings
+
+LAST = 'last.ckpt'
+"""The checkpoint from which a training goes on."""
+
+
+_KNOWN_WARNINGS = (
+    # The order of the data starts at the step of the checkpoint by itself.
+    '.*your dataloader is not resumable.*',
+    # That is where a training goes on.
+    '.*Checkpoint directory .* exists and is not empty.*',
+    # The frozen segmentation network.
+    '.*in eval mode at the start of training.*',
+    '.*does not have many workers.*',
+    '.*smaller than the logging interval.*',
+    '.*isinstance\\(treespec, LeafSpec\\).*',
+)
+
+
+def fit(
+    settings: RunSettings,
+    out: Path,
+    module: L.LightningModule,
+    data: OrderedData,
+    callbacks: Sequence[L.Callback],
+    clip_gradients: float = 0.0,
+) -> L.Trainer:
+    """Train to the last step, from the checkpoint in ``out`` if there is one."""
+    gpu = torch.cuda.is_available() and settings.accelerator != 'cpu'
+    if gpu:
+        torch.set_float32_matmul_precision('high')
+    terminal = sys.stdout.isatty()
+    trainer = L.Trainer(
+        max_steps=settings.steps,
+        accelerator=settings.accelerator,
+        # Every core is one CPU "device" to Lightning; torch uses them all in one process.
+        devices=settings.devices if gpu or settings.devices != 'auto' else 1,
+        strategy='auto',
+        sync_batchnorm=gpu,
+        use_distributed_sampler=False,
+        precision=choose_precision(settings.precision, gpu),
+        default_root_dir=out,
+        logger=TensorBoardLogger(out, name='', version=''),
+        callbacks=[
+            # First: what is not finite must not be written.
+            StopAtNonFinite(),
+            *callbacks,
+            ModelCheckpoint(
+                out,
+                filename=Path(LAST).stem,
+                save_top_k=1,
+                every_n_train_steps=settings.validate_every,
+                save_on_train_epoch_end=False,
+                enable_version_counter=False,
+            ),
+            LearningRateMonitor(),
+            RichProgressBar(leave=True) if terminal else LogProgress(),
+        ],
+        enable_progress_bar=terminal,
+        enable_model_summary=False,
+        val_check_interval=min(settings.validate_every, settings.steps),
+        check_val_every_n_epoch=None,
+        num_sanity_val_steps=0,
+        gradient_clip_val=clip_gradients or None,
+        log_every_n_steps=20,
+    )
+    resume = out / LAST
+    with warnings.catch_warnings():
+        for message in _KNOWN_WARNINGS:
+            warnings.filterwarnings('ignore', message)
+        trainer.fit(
+            module,
+            datamodule=data,
+            ckpt_path=resume if resume.exists() else None,
+            weights_only=True,
+        )
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    return trainer
+
+
+def choose_precision(wanted: str, gpu: bool) -> Any:
+    """Resolve ``auto``: bfloat16 on a GPU that has it, else float16; float32 on a CPU."""
+    if wanted != 'auto':
+        return wanted
+    if not gpu:
+        return '32-true'
+    return 'bf16-mixed' if torch.cuda.is_bf16_supported() else '16-mixed'

@@ -1,0 +1,43 @@
+# Copyright 2026 The sg_depth_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Depth errors during a training, by the protocols of the evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sg_depth_ros.camera import PinholeCamera
+from sg_depth_ros.evaluation.metrics import DepthErrors, mean_errors
+from sg_depth_ros.evaluation.protocols import compare, make_protocol
+from sg_depth_ros.evaluation.sources.folder import FolderSource
+from sg_depth_ros.training.depth_settings import LidarValidation, Validation
+
+Predict = Callable[[NDArray[np.uint8], PinholeCamera | None], NDArray[np.float32]]
+
+
+class DepthValidation:
+    """Frames with truth, listed before the training starts.
+
+    :raises ValueError: if there are none, or no such protocol
+    """
+
+    def __init__(self, settings: Validation) -> None:
+        if isinstance(settings, LidarValidation):
+            self._sources = [FolderSource(settings.path)]
+            self._protocol = make_protocol(settings.protocol, settings.scaling)
+        else:
+            self._sources = [FolderSource(clip) for clip in settings.street.folders()]
+            self._protocol = make_protocol('dense', settings.scaling)
+
+    def measure(self, predict: Predict) -> DepthErrors:
+        """Give the mean errors over all frames of what ``predict`` says of image and camera."""
+        return mean_errors(self._errors(predict))
+
+    def _errors(self, predict: Predict) -> Iterator[DepthErrors]:
+        for source in self._sources:
+            for frame in source.frames(source.names()):
+                depth = predict(frame.image, frame.camera)
+                yield compare(frame.truth, depth, self._protocol).errors()
