@@ -4,6 +4,7 @@
 
 import os
 
+import yaml
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
 from launch_ros.actions import Node
@@ -21,6 +22,10 @@ ARGUMENTS = {
     'camera_info': ('', 'Its CameraInfo topic; empty: camera_info beside the image'),
     'bundle': ('', 'Folder or name of the model bundle; empty: as in params_file'),
     'engine': ('', 'Run-time of the networks, such as openvino; empty: as in params_file'),
+    'cameras': (
+        '',
+        "Namespaces of cameras that share an engine: '[front, left]'; image is relative then",
+    ),
     'namespace': ('', 'Namespace of the node and its topics'),
     'params_file': (str(CONFIG / 'node.yaml'), 'YAML file with the other parameters'),
     'log_level': ('info', 'debug, info, warn, error or fatal'),
@@ -49,14 +54,22 @@ def _start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     overrides = {name: value[name] for name in ('bundle', 'engine') if value[name]}
     if image != value['image']:
         overrides['image_transport'] = 'compressed'
+    cameras = yaml.safe_load(value['cameras']) or []
+    if cameras and image.startswith('/'):
+        raise RuntimeError(
+            f'with several cameras image must be relative to their namespaces, found {image}; '
+            'give for example image:=image_rect'
+        )
+    # A namespace for the process would be that of all its nodes.
+    names = [f'{value["namespace"]}/{camera}'.strip('/') for camera in cameras]
     node = Node(
         package='sg_depth_ros',
         executable='depth_node',
         name='sg_depth',
-        namespace=value['namespace'],
+        namespace='' if cameras else value['namespace'],
         parameters=[value['params_file'], overrides],
         remappings=[('image', image), ('camera_info', value['camera_info'] or sibling)],
-        arguments=['--ros-args', '--log-level', value['log_level']],
+        arguments=[*_option(names), '--ros-args', '--log-level', value['log_level']],
         output='screen',
         emulate_tty=True,
     )
@@ -64,6 +77,10 @@ def _start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     environment = [SetEnvironmentVariable(*variable) for variable in profile.items()]
     rviz = _rviz(value) if value['rviz'].lower() in ('true', '1') else []
     return [*environment, node, *rviz]
+
+
+def _option(cameras: list[str]) -> list[str]:
+    return ['--cameras', ','.join(cameras)] if cameras else []
 
 
 def _rviz(value: dict[str, str]) -> list[LaunchDescriptionEntity]:

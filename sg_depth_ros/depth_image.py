@@ -25,6 +25,16 @@ def mark_sky(
     return depth
 
 
+def limit_range(
+    depth_hw: NDArray[np.float32], min_range: float, max_range: float
+) -> NDArray[np.float32]:
+    """Mark, in place, what is too near (-Inf) and too far (+Inf) to be known (REP-117)."""
+    # Comparisons are false for NaN, which stays unknown.
+    depth_hw[depth_hw < min_range] = -np.inf
+    depth_hw[depth_hw > max_range] = np.inf
+    return depth_hw
+
+
 def to_millimetres(depth_hw: NDArray[np.float32]) -> NDArray[np.uint16]:
     """Give a depth image in metres as millimetres in 16 bits (REP-118).
 

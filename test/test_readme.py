@@ -43,12 +43,12 @@ def test_parameters_and_their_defaults_are_those_of_the_configuration():
 
 def test_topics_are_those_of_the_node():
     pytest.importorskip('rclpy', reason='ROS 2 is not installed')
-    from sg_depth_ros.ros.outputs import TOPICS
+    from sg_depth_ros.ros.outputs import ALL_TOPICS
 
     documented = {
         name: kind.partition('/')[2] for name, kind, text in table('Topics') if 'out' in text[:4]
     }
-    expected = {name: message.__name__ for name, message in TOPICS.items()}
+    expected = {name: message.__name__ for name, message in ALL_TOPICS.items()}
     assert documented == {**expected, '/diagnostics': 'DiagnosticArray'}
 
 

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
 from sg_depth_ros.ros.parameters import DepthParameters
+from sg_depth_ros.ros.scale_report import scale_finding, scale_values
 from sg_depth_ros.ros.statistics import Summary
 from sg_depth_ros.ros.worker import State
+from sg_depth_ros.scale import ScaleEstimate
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,8 @@ class Health:
     image_publishers: int
     summary: Summary
     parameters: DepthParameters
+    scale: ScaleEstimate | None
+    """Of the last frame, if there was one."""
     identity: dict[str, str]
     """Engine, device, bundle and scale, as far as known."""
 
@@ -76,6 +80,8 @@ def _findings(health: Health) -> Iterable[tuple[bytes, str]]:
         yield error, f'{summary.recent["failed"]} images of the last seconds failed; see the log'
     if health.camera_problem:
         yield warn, health.camera_problem
+    if health.scale and (finding := scale_finding(health.scale)):
+        yield warn, finding
     if summary.percentiles_ms:
         p95 = summary.percentiles_ms['latency'][1]
         if p95 > parameters.latency_budget_ms:
@@ -93,6 +99,7 @@ def diagnostic_status(name: str, health: Health) -> DiagnosticStatus:
     values = {
         **health.identity,
         'state': health.state if health.active else 'not active',
+        **(scale_values(health.parameters.scale_mode, health.scale) if health.scale else {}),
         'image topic': health.image_topic,
         'rate (Hz)': f'{summary.rate:.2f}',
         **{name.replace('_', ' '): str(summary.totals[name]) for name in _COUNTED},

@@ -4,31 +4,38 @@
 
 from __future__ import annotations
 
+import argparse
 import functools
 import operator
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
+from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType  # type: ignore[attr-defined]
 from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.subscription import Subscription
+from rclpy.utilities import remove_ros_args
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_srvs.srv import Trigger
 
 from sg_depth_ros.bundle import Bundle, load_bundle
 from sg_depth_ros.engines import create_engine
+from sg_depth_ros.engines.shared import Create, SharedEngine
 from sg_depth_ros.estimator import Estimator
+from sg_depth_ros.labels import Label
 from sg_depth_ros.ros.diagnostics import Health, diagnostic_status
 from sg_depth_ros.ros.logging_bridge import log_to_ros
 from sg_depth_ros.ros.outputs import Outputs
-from sg_depth_ros.ros.parameters import declare_parameters, read_parameters
+from sg_depth_ros.ros.parameters import check_labels, declare_parameters, names_in, read_parameters
 from sg_depth_ros.ros.pipeline import Frame, Pipeline
 from sg_depth_ros.ros.statistics import FrameStatistics
 from sg_depth_ros.ros.worker import InferenceWorker
@@ -79,7 +86,9 @@ class DepthNode(LifecycleNode):
         self._worker: InferenceWorker[Estimator, Frame] | None = None
         self._held: Frame | None = None
         self._first_image: float | None = None
+        self._labels: Collection[Label] = ()
         declare_parameters(self)
+        self.add_on_set_parameters_callback(self._check_parameters)
         compressed = read_parameters(self).image_transport == 'compressed'
         self._image_type = CompressedImage if compressed else Image
         # As image_transport does it, so that a remapping of image holds for both transports.
@@ -92,6 +101,7 @@ class DepthNode(LifecycleNode):
             10,
             qos_overriding_options=QoSOverridingOptions.with_default_policies(),
         )
+        self.create_service(Trigger, '~/reset_scale', self._on_reset_scale)
         # With simulated time a paused simulation would silence the diagnostics.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(1.0, self._on_second, clock=steady)
@@ -151,11 +161,16 @@ class DepthNode(LifecycleNode):
         return super().on_error(state)
 
     def _set_up(self, bundle: Bundle) -> None:
+        if reason := check_labels(read_parameters(self).points_exclude_labels, bundle.labels):
+            raise ValueError(reason)
+        self._labels = bundle.labels
         self._failure = ''
         self._identity = {'bundle': f'{bundle.manifest.name} ({bundle.digest[:12]})'}
         self._identity['scale'] = bundle.manifest.depth.scale
         self._outputs = Outputs(self, bundle.labels, self._follow_demand)
-        self._pipeline = Pipeline(self, self._image_topic, self._outputs, self._statistics)
+        self._pipeline = Pipeline(
+            self, self._image_topic, self._outputs, self._statistics, bundle.labels
+        )
         self._camera_info = self.create_subscription(
             CameraInfo,
             'camera_info',
@@ -181,11 +196,14 @@ class DepthNode(LifecycleNode):
         self._active = False
         self._follow_demand()
         worker, outputs, camera_info = self._worker, self._outputs, self._camera_info
+        pipeline = self._pipeline
         self._worker = self._outputs = self._camera_info = self._pipeline = None
         if worker and not worker.stop(STOP_TIMEOUT):
             self.get_logger().warning('the engine is still being built; left to itself')
         if camera_info:
             self.destroy_subscription(camera_info)
+        if pipeline:
+            pipeline.destroy()
         if outputs:
             outputs.destroy()
 
@@ -250,6 +268,24 @@ class DepthNode(LifecycleNode):
         if self._worker and self._worker.submit(frame):
             self._statistics.count('dropped_busy', time.monotonic())
 
+    def _check_parameters(self, changed: list[Parameter]) -> SetParametersResult:
+        """Refuse labels that the bundle, once it is known, does not have."""
+        for parameter in changed:
+            if self._labels and parameter.name == 'points_exclude_labels':
+                reason = check_labels(parameter.value, self._labels)
+                return SetParametersResult(successful=not reason, reason=reason)
+        return SetParametersResult(successful=True)
+
+    def _on_reset_scale(
+        self, request: Trigger.Request, response: Trigger.Response
+    ) -> Trigger.Response:
+        """Begin anew to measure the scale."""
+        response.success = self._pipeline is not None
+        response.message = 'forgotten' if response.success else 'the node is not configured'
+        if self._pipeline:
+            self._pipeline.reset_scale()
+        return response
+
     def _on_second(self) -> None:
         """Publish diagnostics; look after demand where the middleware has no matched events."""
         self._follow_demand()
@@ -264,6 +300,7 @@ class DepthNode(LifecycleNode):
             image_publishers=self.count_publishers(self._image_topic),
             summary=self._statistics.summary(time.monotonic()),
             parameters=read_parameters(self),
+            scale=pipeline.scale if pipeline else None,
             identity=dict(self._identity),
         )
         name = self.get_fully_qualified_name().lstrip('/')
@@ -281,20 +318,50 @@ def _sensor_qos(reliability: str) -> QoSProfile:
     )
 
 
+def make_nodes(
+    cameras: Sequence[str], create: Create = create_engine, **options: Any
+) -> list[DepthNode]:
+    """Give a node for each camera's namespace, which share one engine; without any, one node.
+
+    :param create: makes the engine
+    :param options: those of ``DepthNode``
+    :raises rclpy.exceptions.ParameterException: when a given parameter is bad
+    """
+    if not cameras:
+        return [DepthNode(**options)]
+    shared = SharedEngine(create)
+
+    def estimator(bundle: Bundle, engine: str, threads: int | None) -> Estimator:
+        return Estimator(bundle, shared.open(bundle, engine, threads))
+
+    return [DepthNode(create=estimator, namespace=camera, **options) for camera in cameras]
+
+
 def main(args: list[str] | None = None) -> int:
-    """Run the node until it is told to end; give the exit status."""
+    """Run the nodes until they are told to end; give the exit status."""
+    parser = argparse.ArgumentParser(description='Depth, labels and points from cameras.')
+    parser.add_argument(
+        '--cameras',
+        metavar='NAMESPACE,...',
+        default='',
+        help='a node in each of these namespaces, all with one engine; default: a single node',
+    )
+    given = sys.argv if args is None else args
+    cameras = parser.parse_args(remove_ros_args(given)[1:]).cameras
     rclpy.init(args=args)
     try:
-        node = DepthNode()
+        nodes = make_nodes(names_in(cameras))
     except ParameterException as error:
         rclpy.logging.get_logger(NODE_NAME).fatal(str(error))
         rclpy.try_shutdown()
         return 1
-    log_to_ros(node)
+    log_to_ros(nodes[0])
     executor = SingleThreadedExecutor()
-    executor.add_node(node)
+    for node in nodes:
+        executor.add_node(node)
     try:
-        node.autostart()
+        for node in nodes:
+            node.autostart()
         executor.spin()
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
@@ -303,7 +370,8 @@ def main(args: list[str] | None = None) -> int:
         if rclpy.ok():
             raise
     finally:
-        node.destroy_node()
+        for node in nodes:
+            node.destroy_node()
         rclpy.try_shutdown()
     return 0
 

@@ -4,22 +4,31 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection
 
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import PoseStamped
+from numpy.typing import NDArray
 from rclpy.lifecycle import LifecycleNode
-from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
-from std_msgs.msg import Header
+from std_msgs.msg import Header, String
 
 from sg_depth_ros.camera import PinholeCamera
-from sg_depth_ros.depth_image import mark_sky, to_millimetres
+from sg_depth_ros.depth_image import limit_range, mark_sky, to_millimetres
 from sg_depth_ros.estimator import Prediction
+from sg_depth_ros.ground_plane import GroundPlane
 from sg_depth_ros.labels import Label, palette
-from sg_depth_ros.point_cloud import PointCloudBuilder
+from sg_depth_ros.point_cloud import PointCloudBuilder, thin_by_voxels
 from sg_depth_ros.ros.camera_info import camera_info_message
+from sg_depth_ros.ros.ground_outputs import plane_message, split_by_plane
 from sg_depth_ros.ros.messages import cloud_message, image_message
-from sg_depth_ros.ros.parameters import DepthParameters
+from sg_depth_ros.ros.parameters import DepthParameters, names_in
+from sg_depth_ros.ros.scale_report import scale_message
+from sg_depth_ros.scale import ScaleEstimate, fit_road
 from sg_depth_ros.visualise import colorize_labels
 
 try:
@@ -34,6 +43,14 @@ LABELS = 'semantic/image'
 COLORS = 'semantic/color'
 TOPICS = {DEPTH: Image, DEPTH_INFO: CameraInfo, POINTS: PointCloud2, LABELS: Image, COLORS: Image}
 """Message types by relative topic name."""
+GROUND, OBSTACLES, PLANE = 'ground/points', 'obstacles/points', 'ground/plane'
+GROUND_TOPICS = {GROUND: PointCloud2, OBSTACLES: PointCloud2, PLANE: PoseStamped}
+"""Those that need a road in sight."""
+SCALE = '~/scale'
+LABEL_NAMES = 'semantic/labels'
+ALL_TOPICS = {**TOPICS, **GROUND_TOPICS, SCALE: DiagnosticArray, LABEL_NAMES: String}
+METRIC = {DEPTH, DEPTH_INFO, POINTS, *GROUND_TOPICS}
+"""What has a unit of length, or belongs to what has."""
 
 
 class Outputs:
@@ -48,10 +65,13 @@ class Outputs:
         :param matched: called when a subscriber comes or goes, where the middleware tells.
         """
         self._node = node
+        self._labels = tuple(labels)
+        self._road = [label.id for label in labels if 'road' in label.roles]
+        self._plane: GroundPlane | None = None
         self._palette = palette(tuple(labels))
         self._sky = [label.id for label in labels if 'sky' in label.roles]
         # Publishing has serialised a message when it returns, so that its memory is free again.
-        self._messages = {topic: kind() for topic, kind in TOPICS.items()}
+        self._messages = {topic: kind() for topic, kind in ALL_TOPICS.items()}
         self._builder: PointCloudBuilder | None = None
         self._builder_options: tuple[object, ...] = ()
         self._publishers = {
@@ -62,13 +82,20 @@ class Outputs:
                 event_callbacks=_event_callbacks(matched),
                 qos_overriding_options=QoSOverridingOptions.with_default_policies(),
             )
-            for topic, kind in TOPICS.items()
+            for topic, kind in ALL_TOPICS.items()
+            if topic != LABEL_NAMES
         }
+        # Latched and not of the lifecycle: what labels mean holds as long as the bundle does.
+        self._names = node.create_publisher(
+            String, LABEL_NAMES, QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        )
+        self._names.publish(String(data=json.dumps([label._asdict() for label in self._labels])))
 
     def destroy(self) -> None:
         """Take the publishers down."""
         for publisher in self._publishers.values():
             self._node.destroy_lifecycle_publisher(publisher)
+        self._node.destroy_publisher(self._names)
 
     def wanted(self) -> set[str]:
         """Give the topics that have subscribers."""
@@ -79,12 +106,24 @@ class Outputs:
         }
 
     def publish(
-        self, prediction: Prediction, header: Header, wanted: set[str], parameters: DepthParameters
+        self,
+        prediction: Prediction,
+        header: Header,
+        wanted: set[str],
+        parameters: DepthParameters,
+        scale: ScaleEstimate,
     ) -> None:
         """Publish one frame on the wanted topics; what needs a camera is left out without one."""
         labels = prediction.labels
-        if wanted & {DEPTH, DEPTH_INFO, POINTS}:
+        if SCALE in wanted:
+            message = scale_message(header, parameters.scale_mode, scale)
+            self._publishers[SCALE].publish(message)
+        if scale.factor is None and parameters.scale_before_first == 'nothing':
+            wanted = wanted - METRIC
+        if wanted & METRIC:
             depth = mark_sky(prediction.depth, labels, self._sky)
+            depth *= np.float32(1 if scale.factor is None else scale.factor)
+            limit_range(depth, parameters.min_range, parameters.max_range)
         if wanted & {DEPTH, DEPTH_INFO}:
             # Siblings: who subscribes to the image reads the info as soon as the image is there.
             if prediction.camera:
@@ -95,10 +134,8 @@ class Outputs:
             self._publishers[DEPTH].publish(
                 image_message(header, encoding, pixels, self._messages[DEPTH])
             )
-        if POINTS in wanted and prediction.camera:
-            builder = self._cloud_builder(prediction.camera, parameters)
-            points = builder.build(depth, prediction.image, labels)
-            self._publishers[POINTS].publish(cloud_message(header, points, self._messages[POINTS]))
+        if wanted & {POINTS, *GROUND_TOPICS} and prediction.camera:
+            self._publish_points(prediction, depth, header, wanted, parameters)
         if LABELS in wanted:
             self._publishers[LABELS].publish(
                 image_message(header, 'mono8', labels, self._messages[LABELS])
@@ -109,16 +146,60 @@ class Outputs:
                 image_message(header, 'rgb8', colors, self._messages[COLORS])
             )
 
+    def _publish_points(
+        self,
+        prediction: Prediction,
+        depth_hw: NDArray[np.float32],
+        header: Header,
+        wanted: set[str],
+        parameters: DepthParameters,
+    ) -> None:
+        camera = prediction.camera
+        assert camera is not None
+        clouds = {}
+        if wanted & {POINTS, GROUND, OBSTACLES}:
+            builder = self._cloud_builder(camera, parameters)
+            points = builder.build(depth_hw, prediction.image, prediction.labels)
+            if parameters.points_voxel_size:
+                points = thin_by_voxels(points, parameters.points_voxel_size)
+            clouds[POINTS] = points
+        if wanted & set(GROUND_TOPICS):
+            plane, problem = fit_road(depth_hw, prediction.labels, camera, self._road)
+            # The camera hardly moves against the ground while something hides the road.
+            self._plane = plane or self._plane
+            if self._plane is None:
+                self._node.get_logger().warning(
+                    f'no ground and no obstacles: {problem}', throttle_duration_sec=5.0
+                )
+            elif clouds:
+                tolerance = parameters.ground_tolerance
+                split = split_by_plane(points, self._plane, tolerance)
+                clouds[GROUND], clouds[OBSTACLES] = split
+            if PLANE in wanted and plane:
+                self._publishers[PLANE].publish(plane_message(header, plane))
+        for topic in clouds.keys() & wanted:
+            message = cloud_message(header, clouds[topic], self._messages[topic])
+            self._publishers[topic].publish(message)
+
     def _cloud_builder(
         self, camera: PinholeCamera, parameters: DepthParameters
     ) -> PointCloudBuilder:
         """Give the builder for this camera and these options, the last one if they are its."""
+        names = {
+            *names_in(parameters.points_exclude_labels),
+            *names_in(parameters.points_exclude_roles),
+        }
         options = (
             camera,
             parameters.points_organized,
             parameters.points_stride,
-            parameters.points_min_range,
-            parameters.points_max_range,
+            parameters.min_range,
+            parameters.max_range,
+            tuple(
+                label.id for label in self._labels if label.name in names or names & {*label.roles}
+            ),
+            parameters.points_edge_ratio,
+            tuple(label.id for label in self._labels if 'ground' in label.roles),
         )
         if self._builder is None or options != self._builder_options:
             self._builder = PointCloudBuilder(*options)

@@ -5,8 +5,9 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, get_args
 
 from rcl_interfaces.msg import (
     FloatingPointRange,
@@ -19,8 +20,11 @@ from rclpy.parameter import Parameter
 
 from sg_depth_ros.engines import AUTO, ENGINES
 from sg_depth_ros.estimator import DEFAULT_BUNDLE
+from sg_depth_ros.labels import Label, Role
+from sg_depth_ros.scale import MODES, ScaleSettings
 
 Value: TypeAlias = 'bool | int | float | str'
+_ROLES: tuple[str, ...] = get_args(Role)
 
 
 def _option(
@@ -89,11 +93,68 @@ class DepthParameters:
     points_stride: int = _option(
         1, 'Make points of every n-th row and column of the depth image', low=1, high=64
     )
-    points_min_range: float = _option(
-        0.0, 'Least depth of a point, in the unit of the depth image', low=0.0, high=1000.0
+    points_exclude_labels: str = _option(
+        '', 'Names of labels that give no points, separated by commas, such as: person, rider'
     )
-    points_max_range: float = _option(
-        100.0, 'Greatest depth of a point, in the unit of the depth image', low=0.0, high=1000.0
+    points_exclude_roles: str = _option(
+        '', f'The same by role, of {", ".join(_ROLES)}; the sky never gives points'
+    )
+    points_edge_ratio: float = _option(
+        0.0,
+        'Leave out points between a nearer and a farther surface, if each is off by this share '
+        '(0.1 is a good value); 0 keeps them',
+        low=0.0,
+        high=1.0,
+    )
+    points_voxel_size: float = _option(
+        0.0,
+        'Keep one point in each cube of a grid with this edge; 0 keeps all',
+        low=0.0,
+        high=10.0,
+    )
+    ground_tolerance: float = _option(
+        0.2,
+        'Height over the plane of the road from which on a point is an obstacle, in the unit of '
+        'depth',
+        low=0.0,
+        high=10.0,
+    )
+    min_range: float = _option(
+        0.0, 'Depth below this is too near and becomes -Inf; no points', low=0.0, high=1000.0
+    )
+    max_range: float = _option(
+        100.0, 'Depth above this is too far and becomes +Inf; no points', low=0.0, high=1000.0
+    )
+    scale_mode: str = _option(
+        'none', 'How depth gets its unit, metres; see the README', choices=MODES
+    )
+    scale_factor: float = _option(
+        1.0, 'Metres per unit of the network, in the mode fixed', low=1e-4, high=1e4
+    )
+    scale_camera_height: float = _option(
+        0.0,
+        'Metres from the road up to the camera, in the mode camera_height; 0 asks /tf_static for '
+        'the height over scale.base_frame',
+        low=0.0,
+        high=100.0,
+    )
+    scale_base_frame: str = _option(
+        'base_footprint', 'Frame on the road under the robot, z up, for the height of the camera'
+    )
+    scale_before_first: str = _option(
+        'nothing',
+        'What goes out before the scale is known: nothing but labels, or relative depth with a '
+        'warning',
+        choices=('nothing', 'relative'),
+    )
+    scale_window: float = _option(
+        5.0, 'Seconds of measurements that make the scale', low=0.5, high=600.0
+    )
+    scale_gate: float = _option(
+        0.2, 'Share by which a measurement may differ to be believed at once', low=0.01, high=5.0
+    )
+    scale_max_rate: float = _option(
+        0.1, 'Largest change of the scale per second, as a share of it', low=0.001, high=10.0
     )
     camera_info_timeout: float = _option(
         2.0,
@@ -115,7 +176,12 @@ class DepthParameters:
     )
 
 
-FIELDS = {field.name: field for field in dataclasses.fields(DepthParameters)}
+def _ros_name(field: str) -> str:
+    """Give the parameter's name in ROS: those of the scale are a group."""
+    return field.replace('scale_', 'scale.', 1) if field.startswith('scale_') else field
+
+
+FIELDS = {_ros_name(field.name): field for field in dataclasses.fields(DepthParameters)}
 
 
 def declare_parameters(node: Node) -> None:
@@ -124,19 +190,53 @@ def declare_parameters(node: Node) -> None:
     :raises rclpy.exceptions.ParameterException: when a value that the user has given is bad.
     """
     node.add_on_set_parameters_callback(lambda changed: _check(node, changed))
-    for field in FIELDS.values():
-        node.declare_parameter(field.name, field.default, _descriptor(field))
+    for name, field in FIELDS.items():
+        node.declare_parameter(name, field.default, _descriptor(name, field))
 
 
 def read_parameters(node: Node) -> DepthParameters:
     """Give the values that hold now; cheap enough for every frame."""
-    return DepthParameters(**{name: node.get_parameter(name).value for name in FIELDS})
+    return DepthParameters(
+        **{field.name: node.get_parameter(name).value for name, field in FIELDS.items()}
+    )
 
 
-def _descriptor(field: dataclasses.Field[Value]) -> ParameterDescriptor:
+def names_in(text: str) -> list[str]:
+    """Give the names in a list that is separated by commas."""
+    return [name.strip() for name in text.split(',') if name.strip()]
+
+
+def check_labels(text: str, labels: Collection[Label]) -> str:
+    """Give what is wrong with names in ``points_exclude_labels``; empty if nothing is."""
+    known = [label.name for label in labels]
+    unknown = [name for name in names_in(text) if name not in known]
+    if not unknown:
+        return ''
+    return (
+        f'points_exclude_labels names {", ".join(unknown)}, but the labels of the bundle are '
+        f'{", ".join(known)}'
+    )
+
+
+def scale_settings(parameters: DepthParameters, height: float | None) -> ScaleSettings:
+    """Give the settings of the scale.
+
+    :param height: of the camera over the road by tf, if known; a parameter goes before it.
+    """
+    return ScaleSettings(
+        mode=parameters.scale_mode,
+        factor=parameters.scale_factor,
+        camera_height=parameters.scale_camera_height or height,
+        window=parameters.scale_window,
+        gate=parameters.scale_gate,
+        max_rate=parameters.scale_max_rate,
+    )
+
+
+def _descriptor(name: str, field: dataclasses.Field[Value]) -> ParameterDescriptor:
     choices, limits = field.metadata['choices'], field.metadata['range']
     descriptor = ParameterDescriptor(
-        name=field.name,
+        name=name,
         description=field.metadata['description'],
         read_only=field.metadata['read_only'],
         additional_constraints=f'One of: {", ".join(choices)}' if choices else '',
@@ -161,15 +261,19 @@ def _check(node: Node, changed: list[Parameter]) -> SetParametersResult:
             return _refusal(f"{name} must be one of {', '.join(choices)}, found '{value}'")
         if limits and not limits[0] <= value <= limits[1]:
             return _refusal(f'{name} must be within {limits[0]} to {limits[1]}, found {value}')
+    unknown = set(names_in(new.get('points_exclude_roles', ''))) - set(_ROLES)
+    if unknown:
+        return _refusal(
+            f'points_exclude_roles may name {", ".join(_ROLES)}, '
+            f'found {", ".join(sorted(unknown))}'
+        )
     low, high = (
-        new.get(name, node.get_parameter_or(name).value)
-        for name in ('points_min_range', 'points_max_range')
+        new.get(name, node.get_parameter_or(name).value) for name in ('min_range', 'max_range')
     )
     # While the table is being declared one of them has no value yet.
     if low is not None and high is not None and not low < high:
         return _refusal(
-            f'points_min_range must be less than points_max_range, found {low} and {high}; '
-            'set both at once'
+            f'min_range must be less than max_range, found {low} and {high}; set both at once'
         )
     return SetParametersResult(successful=True)
 

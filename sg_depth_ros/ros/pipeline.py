@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import cast
 
@@ -15,8 +15,9 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
 from sg_depth_ros.camera import PinholeCamera
-from sg_depth_ros.estimator import Estimator, Size
+from sg_depth_ros.estimator import Estimator, Prediction, Size
 from sg_depth_ros.image_decoding import ImageError
+from sg_depth_ros.labels import Label
 from sg_depth_ros.ros.camera_info import (
     CameraInfoError,
     camera_from_info,
@@ -25,8 +26,11 @@ from sg_depth_ros.ros.camera_info import (
 )
 from sg_depth_ros.ros.messages import rgb_from_message
 from sg_depth_ros.ros.outputs import Outputs
-from sg_depth_ros.ros.parameters import read_parameters
+from sg_depth_ros.ros.parameters import DepthParameters, read_parameters, scale_settings
+from sg_depth_ros.ros.scale_inputs import ScaleInputs
+from sg_depth_ros.ros.scale_report import scale_finding
 from sg_depth_ros.ros.statistics import FrameStatistics, FrameTimes
+from sg_depth_ros.scale import ScaleEstimate, ScaleEstimator, ScaleSettings
 
 THROTTLE = 5.0
 """Seconds between two warnings of one kind."""
@@ -44,9 +48,19 @@ class Pipeline:
     """Processes frames one at a time; all but ``process`` belongs to the executor's thread."""
 
     def __init__(
-        self, node: Node, image_topic: str, outputs: Outputs, statistics: FrameStatistics
+        self,
+        node: Node,
+        image_topic: str,
+        outputs: Outputs,
+        statistics: FrameStatistics,
+        labels: Collection[Label],
     ) -> None:
         """Publish on ``outputs``; ``image_topic`` is the resolved name."""
+        self._scaler = ScaleEstimator(ScaleSettings(), labels)
+        self._inputs = ScaleInputs(node, self._scaler.speeds)
+        self.scale: ScaleEstimate | None = None
+        """The scale of the last frame."""
+        self._reset_scale = False
         self._node = node
         self._image_topic = image_topic
         self._outputs = outputs
@@ -55,6 +69,14 @@ class Pipeline:
         """The newest camera_info."""
         self.camera_problem = ''
         """Why the last frame had no camera; empty if it had one."""
+
+    def destroy(self) -> None:
+        """Leave the topics that the scale is made from."""
+        self._inputs.destroy()
+
+    def reset_scale(self) -> None:
+        """Forget the scale before the next frame."""
+        self._reset_scale = True
 
     def process(self, estimator: Estimator, frame: Frame) -> None:
         """Bring one frame to the wanted outputs; errors are logged and counted."""
@@ -90,7 +112,8 @@ class Pipeline:
         camera = self._camera(image.shape[1], image.shape[0], header.frame_id)
         prediction = estimator.predict(image, camera, cast(Size, parameters.output_size))
         inferred = clock()
-        self._outputs.publish(prediction, header, wanted, parameters)
+        scale = self._observe(prediction, header, parameters)
+        self._outputs.publish(prediction, header, wanted, parameters, scale)
         done = clock()
         age = self._node.get_clock().now() - Time.from_msg(
             header.stamp, self._node.get_clock().clock_type
@@ -105,6 +128,28 @@ class Pipeline:
             ),
             done,
         )
+
+    def _observe(
+        self, prediction: Prediction, header: Header, parameters: DepthParameters
+    ) -> ScaleEstimate:
+        """Give the scale of this frame, and say what keeps it from being measured."""
+        height = self._inputs.height(parameters.scale_base_frame, header.frame_id)
+        settings = scale_settings(parameters, height)
+        if settings != self._scaler.settings or self._reset_scale:
+            self._reset_scale = False
+            self._scaler.settings = settings
+            self._scaler.reset()
+        scale = self._scaler.observe(
+            prediction.depth,
+            prediction.labels,
+            prediction.image,
+            prediction.camera,
+            Time.from_msg(header.stamp).nanoseconds * 1e-9,
+        )
+        self.scale = scale
+        if finding := scale_finding(scale):
+            self._node.get_logger().warning(finding, throttle_duration_sec=THROTTLE)
+        return scale
 
     def _header(self, header: Header) -> Header:
         """Give the image's header; an image without a frame takes that of its camera_info."""

@@ -113,7 +113,7 @@ def camera_motion(before: View, after: View) -> tuple[Motion | None, str]:
     )
     if corners is None or len(corners) < MIN_TRACKS:
         return None, 'too little texture on what stands still'
-    start = corners.reshape(-1, 1, 2)
+    start = np.asarray(corners, np.float32).reshape(-1, 1, 2)
     end, ahead, _ = cv2.calcOpticalFlowPyrLK(before.gray, after.gray, start, None, winSize=_WINDOW)
     back, behind, _ = cv2.calcOpticalFlowPyrLK(after.gray, before.gray, end, None, winSize=_WINDOW)
     loop = np.linalg.norm((back - start).reshape(-1, 2), axis=1)

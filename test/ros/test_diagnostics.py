@@ -45,6 +45,7 @@ def health(statistics):
         image_publishers=1,
         summary=statistics.summary(102.0),
         parameters=DepthParameters(latency_budget_ms=195.0),
+        scale=None,
         identity={'engine': 'fake', 'device': 'CPU', 'bundle': 'b', 'scale': 'relative'},
     )
 

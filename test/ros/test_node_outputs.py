@@ -84,14 +84,14 @@ def test_millimetres_and_points_that_are_not_organized(rig):
             depth_encoding='16UC1',
             points_organized=False,
             points_stride=2,
-            points_min_range=20.0,
-            points_max_range=90.0,
+            min_range=20.0,
+            max_range=90.0,
         ),
         array,
     )
     depth = expected_depth(array[::2, ::2])
     # A red of 33 and more is beyond 65.535 m.
-    millimetres = np.where(depth < 65.536, depth * 1000, 0)
+    millimetres = np.where((depth >= 20) & (depth < 65.536), depth * 1000, 0)
     assert outputs[DEPTH].encoding == '16UC1'
     np.testing.assert_array_equal(as_array(outputs[DEPTH], np.uint16), millimetres)
     kept = depth[::2, ::2]

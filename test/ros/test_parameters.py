@@ -1,6 +1,5 @@
 # Copyright 2026 The sg_depth_ros authors
 # SPDX-License-Identifier: Apache-2.0
-import dataclasses
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ import yaml
 from rclpy.exceptions import ParameterException
 from rclpy.parameter import Parameter
 
-from sg_depth_ros.ros.parameters import DepthParameters, read_parameters
+from sg_depth_ros.ros.parameters import FIELDS, DepthParameters, read_parameters
 
 NODE_YAML = Path(__file__).parents[2] / 'config' / 'node.yaml'
 
@@ -22,14 +21,14 @@ def test_defaults_are_those_of_the_table(rig):
 
 def test_configuration_file_lists_every_parameter_with_its_default():
     values = yaml.safe_load(NODE_YAML.read_text())['/**']['ros__parameters']
-    assert values == dataclasses.asdict(DepthParameters())
-    assert list(values) == list(dataclasses.asdict(DepthParameters()))
+    assert values == {name: field.default for name, field in FIELDS.items()}
+    assert list(values) == list(FIELDS)
 
 
 def test_descriptors(rig):
     node = rig(start=False).node
-    for field in dataclasses.fields(DepthParameters):
-        descriptor = node.describe_parameter(field.name)
+    for name, field in FIELDS.items():
+        descriptor = node.describe_parameter(name)
         assert len(descriptor.description) > 20
         assert descriptor.read_only == field.metadata['read_only']
     assert node.describe_parameter('engine').read_only
@@ -47,8 +46,10 @@ def test_descriptors(rig):
         ('output_size', 'huge', 'one of network, image'),
         ('points_stride', 0, 'points_stride'),
         ('latency_budget_ms', 0.0, 'latency_budget_ms'),
-        ('points_min_range', 200.0, 'less than points_max_range, found 200.0 and 100.0'),
-        ('points_max_range', 0.0, 'less than points_max_range, found 0.0 and 0.0'),
+        ('min_range', 200.0, 'less than max_range, found 200.0 and 100.0'),
+        ('max_range', 0.0, 'less than max_range, found 0.0 and 0.0'),
+        ('scale.mode', 'guess', 'one of none, fixed, camera_height, odometry'),
+        ('points_exclude_roles', 'road, rod', 'found rod'),
         ('bundle', 'other', 'read-only'),
     ],
 )
@@ -63,15 +64,15 @@ def test_a_bad_value_is_refused_with_the_reason(rig, name, value, reason):
 def test_both_limits_may_move_at_once(rig):
     node = rig(start=False).node
     result = node.set_parameters_atomically(
-        [Parameter('points_min_range', value=150.0), Parameter('points_max_range', value=200.0)]
+        [Parameter('min_range', value=150.0), Parameter('max_range', value=200.0)]
     )
     assert result.successful, result.reason
-    assert read_parameters(node).points_min_range == 150.0
+    assert read_parameters(node).min_range == 150.0
 
 
 def test_limits_above_the_default_are_accepted_at_start(rig):
-    node = rig(start=False, points_min_range=150.0, points_max_range=200.0).node
-    assert read_parameters(node).points_max_range == 200.0
+    node = rig(start=False, min_range=150.0, max_range=200.0).node
+    assert read_parameters(node).max_range == 200.0
 
 
 def test_a_bad_value_at_start_is_refused(rig):

@@ -1,0 +1,88 @@
+# Copyright 2026 The sg_depth_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What the scale needs beside images: the measured speed, and the camera's height from tf."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from geometry_msgs.msg import TwistStamped, Vector3
+from nav_msgs.msg import Odometry
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.subscription import Subscription
+from rclpy.time import Time
+
+from sg_depth_ros.bags.transforms import StaticTransforms, rotation_from_quaternion
+from sg_depth_ros.scale.motion import SpeedLog
+
+try:
+    from tf2_msgs.msg import TFMessage
+except ImportError:  # pip has no wheel of it: there the height must be a parameter
+    TFMessage = None
+
+ODOMETRY, TWIST = 'odom', 'twist'
+
+
+class ScaleInputs:
+    """Subscriptions to speeds and static transforms; callbacks run in the executor's thread."""
+
+    def __init__(self, node: Node, speeds: SpeedLog) -> None:
+        """Subscribe.
+
+        :param speeds: gets each speed that is received
+        """
+        self._node, self._speeds = node, speeds
+        self._transforms = StaticTransforms()
+        self.knows_tf = TFMessage is not None
+        """Whether static transforms can be received at all."""
+        sensor = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
+        self._subscriptions: list[Subscription] = [
+            self._subscribe(Odometry, ODOMETRY, self._on_odometry, sensor),
+            self._subscribe(TwistStamped, TWIST, self._on_twist, sensor),
+        ]
+        if TFMessage is not None:
+            latched = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+            self._subscriptions.append(
+                self._subscribe(TFMessage, '/tf_static', self.on_transforms, latched)
+            )
+
+    def destroy(self) -> None:
+        """Leave the topics."""
+        for subscription in self._subscriptions:
+            self._node.destroy_subscription(subscription)
+
+    def height(self, base_frame: str, camera_frame: str) -> float | None:
+        """Give the metres of a camera over the robot's base, z up, or None if tf has no chain."""
+        try:
+            height = float(self._transforms.lookup(base_frame, camera_frame)[2, 3])
+        except ValueError:
+            return None
+        return height if height > 0 else None
+
+    def on_transforms(self, message: Any) -> None:
+        """Take in a ``tf2_msgs/TFMessage``."""
+        for stamped in message.transforms:
+            move, turn = stamped.transform.translation, stamped.transform.rotation
+            matrix = np.eye(4)
+            matrix[:3, :3] = rotation_from_quaternion([turn.x, turn.y, turn.z, turn.w])
+            matrix[:3, 3] = move.x, move.y, move.z
+            self._transforms.add(stamped.header.frame_id, stamped.child_frame_id, matrix)
+
+    def _subscribe(self, kind: Any, topic: str, callback: Any, qos: QoSProfile) -> Subscription:
+        overriding = QoSOverridingOptions.with_default_policies()
+        return self._node.create_subscription(
+            kind, topic, callback, qos, qos_overriding_options=overriding
+        )
+
+    def _on_odometry(self, message: Odometry) -> None:
+        self._add(message, message.twist.twist.linear)
+
+    def _on_twist(self, message: TwistStamped) -> None:
+        self._add(message, message.twist.linear)
+
+    def _add(self, message: Odometry | TwistStamped, linear: Vector3) -> None:
+        stamp = Time.from_msg(message.header.stamp).nanoseconds * 1e-9
+        self._speeds.add(stamp, float(np.linalg.norm([linear.x, linear.y, linear.z])))
