@@ -76,8 +76,6 @@ setup(
     name=NAME,
     version='0.1.0',
     description='Metric, semantically labelled depth from one camera, for ROS 2',
-    long_description=Path('README.md').read_text(encoding='utf-8'),
-    long_description_content_type='text/markdown',
     license='Apache-2.0',
     maintainer='The sg_depth_ros authors',
     maintainer_email='sg-depth-ros@example.org',

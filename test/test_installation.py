@@ -23,10 +23,8 @@ WHERE = """
 import json
 from importlib.resources import files
 from sg_depth_ros.share import share_directory
-print(json.dumps({
-    'share': str(share_directory()),
-    'template': str(files('sg_depth_ros.evaluation') / 'templates' / 'report.html.j2'),
-}))
+template = files("sg_depth_ros.evaluation") / "templates" / "report.html.j2"
+print(json.dumps({"share": str(share_directory()), "template": str(template)}))
 """
 NOT_SOURCE = ('.git', '.venv', 'build', 'install', 'log', 'out', 'runs', '*.egg-info', '*_cache')
 
@@ -66,12 +64,16 @@ def prefix(tmp_path_factory):
 @pytest.fixture(scope='module')
 def workspace(tmp_path_factory):
     """A workspace that colcon has built."""
+    return build(tmp_path_factory.mktemp('colcon'))
+
+
+def build(workspace, *options):
+    """Put the source into a workspace and let colcon build it."""
     pytest.importorskip('colcon', reason='colcon is not installed beside this Python')
-    folder = tmp_path_factory.mktemp('colcon')
-    copy_source(folder / 'src' / NAME)
-    (folder / 'colcon-home').mkdir()
-    colcon(folder, 'build')
-    return folder
+    copy_source(workspace / 'src' / NAME)
+    (workspace / 'colcon-home').mkdir()
+    colcon(workspace, 'build', *options)
+    return workspace
 
 
 def colcon(workspace, *arguments):
@@ -126,10 +128,17 @@ def test_colcon_installs_what_ros2_run_and_launch_look_for(workspace):
         assert path.read_text().startswith('#!/usr/bin/env python3\n')
     assert files_below(installed / 'share' / NAME) >= SHARE
     assert (installed / 'share/ament_index/resource_index/packages' / NAME).is_file()
-    where = json.loads(in_workspace(workspace, f"python3 -c '{WHERE.replace(chr(39), chr(34))}'"))
+    where = json.loads(in_workspace(workspace, f"python3 -c '{WHERE}'"))
     assert Path(where['share']) == installed / 'share' / NAME
     assert Path(where['template']).is_file()
     assert installed in Path(where['template']).parents
+    assert 'predict' in in_workspace(workspace, f'install/{NAME}/lib/{NAME}/sg_depth --help')
+
+
+def test_a_symlink_install_uses_the_source(tmp_path):
+    workspace = build(tmp_path, '--symlink-install')
+    where = json.loads(in_workspace(workspace, f"python3 -c '{WHERE}'"))
+    assert Path(where['share']) == workspace / 'src' / NAME
     assert 'predict' in in_workspace(workspace, f'install/{NAME}/lib/{NAME}/sg_depth --help')
 
 
