@@ -101,7 +101,9 @@ class PointCloudBuilder:
         if self._excluded.any():
             valid &= cv2.LUT(labels, self._excluded) == 0
         if self._edge_ratio:
-            valid &= ~between(depth, self._edge_ratio) | (cv2.LUT(labels, self._smooth) > 0)
+            valid &= ~between(depth_hw[::step, ::step], self._edge_ratio) | (
+                cv2.LUT(labels, self._smooth) > 0
+            )
         np.copyto(self._z, depth)
         self._z[~valid] = np.nan
         np.multiply(self._ray_x, self._z, out=self._points['x'])
@@ -127,7 +129,7 @@ def between(depth_hw: NDArray[np.float32], ratio: float) -> NDArray[np.bool_]:
     :param ratio: share by which each of the two must differ.
     """
     known = np.minimum(depth_hw, _FAR)
-    near, far = known, known
+    near = far = known
     unknown = np.isnan(known)
     if unknown.any():
         near, far = np.where(unknown, _FAR, known), np.where(unknown, np.float32(0), known)

@@ -57,6 +57,33 @@ def colorize_labels(labels_hw: NDArray[np.uint8], palette: NDArray[np.uint8]) ->
     return palette[labels_hw]
 
 
+def line_chart(
+    x: NDArray[np.floating],
+    y: NDArray[np.floating],
+    title: str,
+    size: tuple[int, int] = (720, 240),
+) -> Rgb:
+    """Draw y over x, from 0 on, with the greatest of each written down.
+
+    :param x: (N,) increasing; y (N,) of zero or more
+    :param size: width and height in pixels
+    """
+    width, height = size
+    chart = np.full((height, width, 3), 255, np.uint8)
+    left, top, right, bottom = 20, 40, width - 20, height - 30
+    far, high = float(x[-1] - x[0]) or 1.0, 1.2 * float(y.max()) or 1.0
+    u = left + (x - x[0]) / far * (right - left)
+    v = bottom - y / high * (bottom - top)
+    cv2.rectangle(chart, (left, top), (right, bottom), (200, 200, 200))
+    points = np.rint(np.stack([u, v], 1)).astype(np.int32)
+    cv2.polylines(chart, [points], False, (31, 90, 180), 2, cv2.LINE_AA)
+    font, ink = cv2.FONT_HERSHEY_SIMPLEX, (40, 40, 40)
+    heading = f'{title}: {y.min():.4g} to {y.max():.4g}'
+    cv2.putText(chart, heading, (left, 26), font, 0.55, ink, 1, cv2.LINE_AA)
+    cv2.putText(chart, f'{far:.1f} s', (right - 60, height - 8), font, 0.5, ink, 1, cv2.LINE_AA)
+    return chart
+
+
 def depth_legend(near: float, far: float, width: int, unit: str = 'm') -> Rgb:
     """Draw a bar (LEGEND_HEIGHT, width, 3) of the colours with a few depths written below it."""
     share = np.linspace(1, 0, width)

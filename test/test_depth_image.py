@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import numpy as np
 
-from sg_depth_ros.depth_image import mark_sky, to_millimetres
+from sg_depth_ros.depth_image import limit_range, mark_sky, to_millimetres
 
 
 def test_sky_is_infinite_and_the_input_stays():
@@ -22,3 +22,10 @@ def test_millimetres_are_rounded_and_invalid_is_zero():
     found = to_millimetres(np.array([depth], np.float32))
     assert found.dtype == np.uint16
     assert found.tolist() == [expected]
+
+
+def test_what_is_out_of_range_is_infinite_and_the_unknown_stays():
+    depth = np.array([[0.2, 1, 5, 5.1, np.nan, np.inf, -np.inf]], np.float32)
+    limited = limit_range(depth, 1.0, 5.0)
+    expected = [[-np.inf, 1, 5, np.inf, np.nan, np.inf, -np.inf]]
+    np.testing.assert_array_equal(limited, np.array(expected, np.float32))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sg_depth_ros.camera import PinholeCamera
-from sg_depth_ros.point_cloud import POINT, PointCloudBuilder
+from sg_depth_ros.point_cloud import POINT, PointCloudBuilder, thin_by_voxels
 
 CAMERA = PinholeCamera(7, 5, 20.0, 25.0, 3.2, 1.9)
 
@@ -121,3 +121,41 @@ def test_images_of_another_size_are_refused(images, which):
 def test_bad_options_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         PointCloudBuilder(CAMERA, **options)
+
+
+def test_points_between_a_near_and_a_far_surface_are_left_out_but_no_others():
+    camera = PinholeCamera(12, 9, 20.0, 20.0, 5.5, 4.0)
+    depth = np.full((9, 12), 10, np.float32)
+    depth[:, 7:] = 30
+    depth[:, 6] = 18  # what a network makes of the edge
+    depth[8] = np.nan
+    rgb, labels = np.zeros((9, 12, 3), np.uint8), np.zeros((9, 12), np.uint8)
+    labels[7] = 1
+    builder = PointCloudBuilder(camera, edge_ratio=0.1, smooth_ids=[1], exclude_ids=[2])
+    labels[0, 0] = 2
+    expected = np.isfinite(depth)
+    expected[:7, 6] = False
+    expected[0, 0] = False
+    points = builder.build(depth, rgb, labels)
+    np.testing.assert_array_equal(np.isfinite(points['z']), expected)
+
+
+def test_a_voxel_keeps_one_of_its_own_points():
+    random = np.random.default_rng(3)
+    points = np.zeros((50, 400), POINT)
+    for axis in 'xyz':
+        points[axis] = random.uniform(-40, 40, points.shape)
+    points['x'][:, ::2] = points['x'][:, 1::2]  # and half of them share their cube
+    points['y'][:, ::2], points['z'][:, ::2] = points['y'][:, 1::2], points['z'][:, 1::2]
+    points['label'] = np.arange(points.size).reshape(points.shape)
+    points['z'][3] = np.nan
+    thin = thin_by_voxels(points, 0.5)
+
+    def cells(cloud):
+        return np.stack([np.floor(cloud[axis] / np.float32(0.5)) for axis in 'xyz'], 1)
+
+    flat = points.reshape(-1)
+    valid = flat[np.isfinite(flat['z'])]
+    assert len(thin) == len(np.unique(cells(valid), axis=0))
+    np.testing.assert_array_equal(np.unique(cells(thin), axis=0), np.unique(cells(valid), axis=0))
+    np.testing.assert_array_equal(thin, flat[thin['label']])

@@ -34,6 +34,12 @@ def replay(
     image_topic: Annotated[
         str | None, typer.Option(help='Which images, where the bag has several cameras.')
     ] = None,
+    scale: Annotated[
+        str, typer.Option(help='The parameter scale.mode: none, camera_height or odometry.')
+    ] = 'none',
+    camera_height: Annotated[
+        float, typer.Option(min=0, help='Metres over the road, for --scale camera_height.')
+    ] = 0.0,
 ) -> None:
     """Play a bag through the running node over DDS.
 
@@ -47,7 +53,7 @@ def replay(
         summary = replay_into(
             bag,
             out,
-            ReplayOptions(bundle, engine, rate, image_topic),
+            ReplayOptions(bundle, engine, rate, image_topic, scale, camera_height),
             record,
             lambda done, total, note: bar.update(task, completed=done, total=total, note=note),
         )

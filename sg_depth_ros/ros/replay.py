@@ -15,6 +15,7 @@ from typing import Any
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
+from nav_msgs.msg import Odometry
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import DurabilityPolicy, QoSProfile
@@ -27,17 +28,21 @@ from sg_depth_ros.ros.node_process import NodeProcess, prepare_environment
 
 DEPTH, POINTS, LABELS = '/depth/image_rect', '/depth/points', '/semantic/image'
 DIAGNOSTICS = '/diagnostics'
+SCALE = '/sg_depth/scale'
+ODOMETRY = '/odom'
 OUTPUTS = {
     DEPTH: Image,
     '/depth/camera_info': CameraInfo,
     POINTS: PointCloud2,
     LABELS: Image,
     '/semantic/color': Image,
+    SCALE: DiagnosticArray,
     DIAGNOSTICS: DiagnosticArray,
 }
 RECORDED = (DEPTH, LABELS)
 """What the pictures need."""
 ERROR_LEVEL = 2
+DIAGNOSTIC_ARRAY = 'diagnostic_msgs/msg/DiagnosticArray'
 READY_SECONDS = 600.0
 """A first start may build an engine, which takes minutes."""
 LAST_FRAME_SECONDS = 10.0
@@ -57,6 +62,9 @@ class ReplayOptions:
     engine: str = 'auto'
     rate: float = 1.0
     image_topic: str | None = None
+    scale_mode: str = 'none'
+    camera_height: float = 0.0
+    """Metres, for the mode camera_height; 0 leaves it to the transforms in the bag."""
 
 
 @dataclass
@@ -72,6 +80,8 @@ class Replayed:
     depth_times_ns: list[int] = field(default_factory=list)
     header_errors: list[str] = field(default_factory=list)
     last_cloud: bytes | None = None
+    scales: list[tuple[int, float]] = field(default_factory=list)
+    """Stamp in ns and metres per unit, of the frames that had a scale."""
     status: dict[str, str] = field(default_factory=dict)
     """The node's own diagnostics, as last heard."""
 
@@ -137,7 +147,10 @@ def _arguments(result: Replayed, options: ReplayOptions) -> list[str]:
         'bundle': options.bundle,
         'engine': options.engine,
         'image_transport': 'compressed' if result.compressed else 'raw',
+        'scale.mode': options.scale_mode,
+        'scale.before_first': 'relative',
     }
+    arguments += ['-p', f'scale.camera_height:={float(options.camera_height)}']
     if not result.info_topic:  # the node would hold the first frames to wait for one
         arguments += ['-p', 'camera_info_timeout:=0.0']
     for name, value in parameters.items():
@@ -209,6 +222,10 @@ class _Player:
             publishers[result.info_topic] = self._node.create_publisher(
                 CameraInfo, result.info_topic, 10
             )
+        if self._reader.topics.get(ODOMETRY) and (
+            self._reader.topics[ODOMETRY].msgtype == 'nav_msgs/msg/Odometry'
+        ):
+            publishers[ODOMETRY] = self._node.create_publisher(Odometry, ODOMETRY, 10)
         try:
             from tf2_msgs.msg import TFMessage
         except ImportError:  # pip has no wheel of it; only viewers would look at transforms
@@ -276,7 +293,11 @@ class _Player:
             self.record[topic].write_raw(topic, msgtype, raw, bag_time)
         if topic == DIAGNOSTICS:
             return
-        key = self._latest[topic] = read_header(raw)
+        key = read_header(raw)
+        if topic == SCALE:
+            self._read_scale(key[0], raw)
+            return
+        self._latest[topic] = key
         if key not in self._inputs:
             result.header_errors.append(f'{topic}: {key[0]} ns in {key[1]!r} is no input')
         if topic == POINTS:
@@ -288,9 +309,15 @@ class _Player:
                 if not sent:
                     del self._sent[key]
 
+    def _read_scale(self, stamp_ns: int, raw: bytes) -> None:
+        (status,) = typestore().deserialize_cdr(raw, DIAGNOSTIC_ARRAY).status
+        factor = {pair.key: pair.value for pair in status.values}['factor']
+        if factor != 'unknown':
+            self._result.scales.append((stamp_ns, float(factor)))
+
     def _read_diagnostics(self, raw: bytes) -> None:
         """Keep what the node says about itself; other nodes may use the topic as well."""
-        array = typestore().deserialize_cdr(raw, 'diagnostic_msgs/msg/DiagnosticArray')
+        array = typestore().deserialize_cdr(raw, DIAGNOSTIC_ARRAY)
         for status in array.status:
             values = {pair.key: pair.value for pair in status.values}
             if values.get('image topic') == self._result.node_topic:

@@ -39,6 +39,7 @@ from sg_depth_ros.visualise import (
     colorize_labels,
     depth_legend,
     depth_range,
+    line_chart,
     render_points,
     side_by_side,
     strip,
@@ -86,6 +87,10 @@ def replay_into(
         replayed = replay(bag, outputs, out / 'node.log', options, topics, progress)
         summary = summarise(bag, bundle, options.rate, replayed)
         write_summary(out / 'summary.json', summary)
+        if replayed.scales and options.scale_mode != 'none':
+            stamps, factors = np.array(replayed.scales).T
+            seconds = (stamps - stamps[0]) * 1e-9
+            write_image(out / 'scale.png', line_chart(seconds, factors, 'metres per unit'))
         if replayed.last_cloud:
             write_cloud(out, replayed.last_cloud)
         frames = replayed_frames(bag, outputs, replayed.image_topic)
@@ -122,8 +127,23 @@ def summarise(bag: Path, bundle: Bundle, rate: float, replayed: Replayed) -> dic
         'fps': round(replayed.fps, 2),
         'latency_ms': latency,
         'header_errors': len(replayed.header_errors),
+        'scale_over_time': scale_figures(replayed.scales),
         'scale': replayed.status.get('scale', bundle.manifest.depth.scale),
         'messages': dict(sorted(replayed.received.items())),
+    }
+
+
+def scale_figures(scales: list[tuple[int, float]]) -> dict[str, float] | None:
+    """Give median, least, greatest and relative deviation of a scale over time."""
+    if not scales:
+        return None
+    factors = np.array([factor for _, factor in scales])
+    return {
+        'frames': len(factors),
+        'median': round(float(np.median(factors)), 4),
+        'min': round(float(factors.min()), 4),
+        'max': round(float(factors.max()), 4),
+        'std_over_mean': round(float(factors.std() / factors.mean()), 4),
     }
 
 

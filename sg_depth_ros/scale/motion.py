@@ -114,8 +114,12 @@ def camera_motion(before: View, after: View) -> tuple[Motion | None, str]:
     if corners is None or len(corners) < MIN_TRACKS:
         return None, 'too little texture on what stands still'
     start = np.asarray(corners, np.float32).reshape(-1, 1, 2)
-    end, ahead, _ = cv2.calcOpticalFlowPyrLK(before.gray, after.gray, start, None, winSize=_WINDOW)
-    back, behind, _ = cv2.calcOpticalFlowPyrLK(after.gray, before.gray, end, None, winSize=_WINDOW)
+    end, ahead, _ = cv2.calcOpticalFlowPyrLK(
+        before.gray, after.gray, start, start.copy(), winSize=_WINDOW
+    )
+    back, behind, _ = cv2.calcOpticalFlowPyrLK(
+        after.gray, before.gray, end, start.copy(), winSize=_WINDOW
+    )
     loop = np.linalg.norm((back - start).reshape(-1, 2), axis=1)
     good = (ahead.ravel() == 1) & (behind.ravel() == 1) & (loop < _ROUND_TRIP)
     if good.sum() < MIN_TRACKS:
