@@ -9,17 +9,18 @@ from setuptools import find_packages, setup
 
 NAME = 'sg_depth_ros'
 
-# colcon leaves these to rosdep (package.xml); pip installs them.
+# colcon leaves these to rosdep (package.xml); pip installs them. The node alone is content with
+# pydantic 1, as robots have it.
 RUN_TIME = [
     'numpy>=1.21',
     'onnxruntime',
     'opencv-python-headless',
     'openvino',
-    'pydantic',
+    'pydantic>=2',
     'pyyaml',
-    'rich',
+    'rich>=12.3',
     'rosbags',
-    'typer>=0.9',
+    'typer>=0.19',
 ]
 REPORT = ['jinja2', 'matplotlib']
 EXTRAS = {

@@ -55,6 +55,27 @@ def depth(
     _done(final, f'make a bundle of it: sg_depth export {final} --out models/NAME')
 
 
+@app.command()
+def experiment(
+    name: Annotated[str, typer.Argument(help='truth, velocity, two-stage or guidance.')],
+    out: Annotated[Path, typer.Option(help='Folder of clips, networks and result.json.')],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(help='Changes of sizes, such as steps=300.')
+    ] = None,
+) -> None:
+    """Show on the street, where truth is exact, what a part of the method does."""
+    import json
+
+    from sg_depth_ros.training.experiments import EXPERIMENTS, Experiments, ExperimentSettings
+    from sg_depth_ros.training.settings import check_settings
+
+    if name not in EXPERIMENTS:
+        raise ValueError(f'{name} is no experiment; choose one of {", ".join(EXPERIMENTS)}')
+    settings = check_settings(ExperimentSettings, {}, overrides or (), 'the experiment')
+    result = EXPERIMENTS[name](Experiments(settings, out))
+    typer.echo(json.dumps(result, indent=1))
+
+
 def filter_data(
     checkpoint: Annotated[Path, typer.Option(help='Networks of the first stage (.pt).')],
     data: Annotated[

@@ -12,12 +12,14 @@ from typing import Any, NamedTuple
 import lightning as L
 import numpy as np
 import torch
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sg_depth_ros.camera import PinholeCamera
-from sg_depth_ros.networks.checkpoint import build_depth, load_networks
+from sg_depth_ros.networks.checkpoint import load_networks
+from sg_depth_ros.networks.families import build_depth
 from sg_depth_ros.networks.pose import PoseNet
 from sg_depth_ros.resize import resize_image
 from sg_depth_ros.training import losses
@@ -135,7 +137,7 @@ class DepthTraining(L.LightningModule):
             reconstruct(batch.images, depth, poses, intrinsics, self.settings.loss),
         )
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRScheduler:
         """Adam at three rates: depth, pose, intrinsics; halved or decayed by step."""
         s = self.settings
         groups: list[dict[str, Any]] = [

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from sg_depth_ros.evaluation.metrics import Scaling
 from sg_depth_ros.networks.depth_resnet import DepthResNetConfig
+from sg_depth_ros.networks.families import DepthConfig
 from sg_depth_ros.networks.pose import PoseNetConfig
 from sg_depth_ros.training.data.augmentation import JitterConfig
 from sg_depth_ros.training.data.sources import StreetSource
@@ -85,7 +86,7 @@ class DepthSettings(RunSettings):
     """Checkpoint of the segmentation network, which is frozen."""
     initial: Path | None = None
     """Checkpoint of an earlier depth training to start from; what fits is taken."""
-    network: DepthResNetConfig = DepthResNetConfig()
+    network: DepthConfig = DepthResNetConfig()
     pose: PoseNetConfig = PoseNetConfig()
     sources: list[DepthSource]
     kept: Path | None = None

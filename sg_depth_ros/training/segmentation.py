@@ -10,6 +10,7 @@ from typing import Any
 
 import lightning as L
 import torch
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
@@ -48,13 +49,15 @@ class SegmentationTraining(L.LightningModule):
         return loss
 
     def validation_step(self, batch: tuple[Tensor, Tensor], _: int) -> None:
-        """Add a batch to the mean intersection over union."""
+        """Add a batch to the mean intersection over union, where there is a validation."""
+        if not self.settings.validation:
+            return
         image, labels = batch
         _, logits = self.network(image.contiguous(memory_format=torch.channels_last))
         self.iou(logits.argmax(1), labels)
         self.log('val/miou', self.iou, prog_bar=True)
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRScheduler:
         """Give the optimiser and its schedule by step."""
         s = self.settings
         groups = self.network.parameters()
@@ -108,7 +111,7 @@ class SegmentationData(OrderedData):
     def val_dataloader(self) -> DataLoader[Any]:
         """Give the validation's images; none make a validation that only writes networks."""
         if self._whole is None:
-            return DataLoader([])
+            return super().val_dataloader()
         draws = [Draw(index, 0) for index in range(len(self._whole))]
         return DataLoader(self._whole, self.batch, sampler=_Fixed(draws))
 

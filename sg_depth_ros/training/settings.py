@@ -49,18 +49,30 @@ def load_settings(model: type[T], path: str | Path, overrides: Sequence[str] = (
     try:
         text = os.path.expandvars(Path(path).read_text())
         values = yaml.safe_load(text) or {}
-        for override in overrides:
-            _override(values, override)
-        return model.model_validate(values)
     except OSError as error:
         raise ValueError(f'{path} cannot be read ({error.strerror}); give a YAML file') from error
     except yaml.YAMLError as error:
         raise ValueError(f'{path} is not YAML: {error}') from error
+    return check_settings(model, values, overrides, str(path))
+
+
+def check_settings(
+    model: type[T], values: dict[str, Any], overrides: Sequence[str], origin: str
+) -> T:
+    """Change values by overrides and check them.
+
+    :param origin: where the values come from, for the error
+    :raises ValueError: that names every unknown, missing or bad key
+    """
+    for override in overrides:
+        _override(values, override)
+    try:
+        return model.model_validate(values)
     except ValidationError as error:
         problems = '; '.join(
             f'{".".join(map(str, item["loc"]))}: {item["msg"]}' for item in error.errors()
         )
-        raise ValueError(f'{path}: {problems}') from error
+        raise ValueError(f'{origin}: {problems}') from error
 
 
 def _override(values: Any, override: str) -> None:

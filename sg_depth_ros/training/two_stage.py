@@ -19,20 +19,18 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from rich.progress import track
-from torch import Tensor
 
 from sg_depth_ros.camera import PinholeCamera
 from sg_depth_ros.files import atomic_path
 from sg_depth_ros.ground_plane import GroundPlane, fit_ground_plane
 from sg_depth_ros.labels import CITYSCAPES, palette
-from sg_depth_ros.networks.checkpoint import load_networks
 from sg_depth_ros.training.data.triplets import TripletDataset, guessed_camera
 from sg_depth_ros.training.data.union import DepthSource
 from sg_depth_ros.training.depth_settings import FilterSettings
 from sg_depth_ros.training.frame_list import write_frame_list
+from sg_depth_ros.training.predictor import CheckpointPredictor
 from sg_depth_ros.visualise import colorize_depth, colorize_labels, depth_range, side_by_side
 
 KEPT, INFINITE, NO_GROUND = 'kept', 'infinite depth', 'kept, no ground to judge by'
@@ -110,7 +108,7 @@ def filter_frames(
     :return: number of frames by verdict
     :raises ValueError: if the checkpoint has no depth network or a source cannot be read
     """
-    predict = _Predictor(checkpoint)
+    predict = CheckpointPredictor(checkpoint)
     dataset = TripletDataset(sources, predict.size)
     metric = predict.scale == 'metric'
     counts: Counter[str] = Counter()
@@ -153,34 +151,6 @@ def filter_frames(
     # Last, as it is what tells that the filter has finished.
     write_frame_list(kept, names[True])
     return counts
-
-
-class _Predictor:
-    """The networks of a checkpoint on the fastest device."""
-
-    def __init__(self, checkpoint: Path) -> None:
-        segmentation, depth, meta = load_networks(checkpoint)
-        if depth is None:
-            raise ValueError(f'{checkpoint} holds no depth network; train one first')
-        self._device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
-        self._segmentation = segmentation.to(self._device)
-        self._depth = depth.to(self._device)
-        self.size = (int(meta['input_width']), int(meta['input_height']))
-        self.scale = str(meta['scale'])
-        self._focal_length = float(meta['training_focal_length'])
-
-    @torch.no_grad()
-    def __call__(
-        self, image_hw3: NDArray[np.uint8], camera: PinholeCamera
-    ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-        """Give depth (H, W) for the camera and train ids (H, W) of an image of network size."""
-        chw: Tensor = torch.from_numpy(image_hw3).to(self._device).permute(2, 0, 1)
-        image = chw.float()[None] / 255
-        features, logits = self._segmentation(image)
-        inverse = self._depth(image, features)[0][0, 0]
-        depth = (camera.fx / self._focal_length / inverse).cpu().numpy()
-        labels = logits[0].argmax(0).to(torch.uint8).cpu().numpy()
-        return np.asarray(depth, np.float32), np.asarray(labels, np.uint8)
 
 
 class _Gallery:

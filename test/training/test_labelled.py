@@ -59,7 +59,7 @@ def test_cityscapes_has_its_own_layout(tmp_path):
     save(tmp_path / 'gtFine/train/ulm/ulm_1_gtFine_labelTrainIds.png', labels())
     (load,) = CityscapesLabels(root=tmp_path).loaders()
     np.testing.assert_array_equal(load().image, picture(0))
-    with pytest.raises(ValueError, match='no .*labelTrainIds'):
+    with pytest.raises(ValueError, match=r'no .*labelTrainIds'):
         CityscapesLabels(root=tmp_path, split='val').loaders()
 
 

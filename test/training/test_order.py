@@ -26,7 +26,7 @@ def test_the_order_depends_on_the_seed_alone():
 def test_a_resumed_sampler_goes_on_where_it_stopped():
     order = sample_order([9], [1], 40, seed=0)
     whole = list(OrderedSampler(order, 0, batch=4))
-    assert [draw.index for draw in whole] == order.tolist()
+    assert [draw.sample for draw in whole] == order.tolist()
     assert len({draw.seed for draw in whole}) == 40
     resumed = OrderedSampler(order, 0, batch=4, start=6)
     assert list(resumed) == whole[24:]

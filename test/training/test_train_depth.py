@@ -15,6 +15,7 @@ import pytest
 import torch
 from training_worlds import CAMERA, SPEED, depth_settings, write_drive
 
+import sg_depth_ros
 from sg_depth_ros.networks.checkpoint import load_networks
 from sg_depth_ros.training.data.order import Draw
 from sg_depth_ros.training.data.sources import FolderSource
@@ -38,9 +39,11 @@ def run_process(settings, out, *arguments, **environment):
     path = out / 'settings.json'
     path.write_text(settings.model_dump_json())
     script = Path(__file__).with_name('training_process.py')
+    # The package under test, wherever another one may be installed.
+    path_here = os.pathsep.join([str(Path(sg_depth_ros.__file__).parents[1]), *sys.path])
     return subprocess.Popen(
         [sys.executable, str(script), str(path), str(out), *map(str, arguments)],
-        env={**os.environ, 'OMP_NUM_THREADS': '1', **environment},
+        env={**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONPATH': path_here, **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -102,6 +105,7 @@ def test_tensorboard_has_scalars_and_pictures(reference):
     assert len(accumulator.Scalars('val/abs_rel')) == 3
 
 
+@pytest.mark.timeout(1200)  # processes of their own, on busy machines
 def test_a_killed_training_goes_on_to_the_same_weights(reference, tmp_path):
     settings, _, final = reference
     process = run_process(settings, tmp_path, 5)
@@ -114,6 +118,7 @@ def test_a_killed_training_goes_on_to_the_same_weights(reference, tmp_path):
         torch.testing.assert_close(resumed[name], value, atol=1e-7, rtol=0)
 
 
+@pytest.mark.timeout(1200)  # processes of their own, on busy machines
 def test_two_processes_reach_the_weights_of_one(reference, tmp_path):
     """Adam turns rounding into steps where a gradient is zero but for it: hence two tolerances."""
     settings, _, _ = reference

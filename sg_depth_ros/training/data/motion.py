@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -16,8 +16,11 @@ from sg_depth_ros.training.data.sequence import Sequence
 
 LONGEST_INTERVAL = 2.5
 """Longest time between neighbours, in median ones: a single lost image is no harm."""
-CUT_CORRELATION = 0.65
-"""Images that correlate less, after the flow between them is undone, are of two scenes."""
+CUT_CONSISTENCY = 0.25
+"""Of two images of one scene, flow there and back ends where it began in most places (half of
+them at least in rain and at the mouths of tunnels), of two scenes in hardly any."""
+_RETURN_ERROR = 2.0
+"""Thumbnail pixels between begin and end that still count as the same place."""
 _WIDTH = 200
 
 
@@ -57,7 +60,7 @@ def select_targets(
     reasons = np.full(max(count - step, 0), '', dtype=object)
     reasons[_gaps(sequence.stamps, step, len(reasons))] = 'gap in time'
     thumbnails = _Thumbnails(sequence, selection.broken)
-    for first in np.flatnonzero(reasons == ''):
+    for first in np.flatnonzero(reasons == '').tolist():
         distance = sequence.distance(first, first + step)
         if not np.isnan(distance):
             if distance <= min_distance:
@@ -79,22 +82,18 @@ def select_targets(
 
 
 def change(a_hw: NDArray[np.uint8], b_hw: NDArray[np.uint8]) -> Change:
-    """Compare two small gray images by dense optical flow."""
-    engine = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-    flow = engine.calc(a_hw, b_hw, None)
+    """Compare two small gray images by dense optical flow, there and back."""
+    engine = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+    nothing: Any = None  # no flow to start from, which OpenCV's types forget
+    there, back = engine.calc(a_hw, b_hw, nothing), engine.calc(b_hw, a_hw, nothing)
     rows, columns = np.indices(a_hw.shape, np.float32)
-    back = cv2.remap(
-        b_hw,
-        columns + flow[..., 0],
-        rows + flow[..., 1],
-        cv2.INTER_LINEAR,
+    returned = cv2.remap(
+        back, columns + there[..., 0], rows + there[..., 1], cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_REPLICATE,
-    )
-    a, b = a_hw - a_hw.mean(), back - back.mean()
-    scale = np.sqrt((a * a).sum() * (b * b).sum())
-    alike = scale == 0 or (a * b).sum() / scale >= CUT_CORRELATION
-    median = float(np.median(np.linalg.norm(flow, axis=2)))
-    return Change(median * 1000 / a_hw.shape[1], not alike)
+    )  # fmt: skip
+    consistent = np.linalg.norm(there + returned, axis=2) < _RETURN_ERROR
+    median = float(np.median(np.linalg.norm(there, axis=2)))
+    return Change(median * 1000 / a_hw.shape[1], bool(consistent.mean() < CUT_CONSISTENCY))
 
 
 def _gaps(stamps: NDArray[np.float64] | None, step: int, pairs: int) -> NDArray[np.bool_]:

@@ -13,14 +13,15 @@ from typing import Any, NamedTuple
 
 import lightning as L
 import numpy as np
+import torch
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler, TensorDataset
 
 
 class Draw(NamedTuple):
     """A sample to make: its index in the data set, and the seed of its random changes."""
 
-    index: int
+    sample: int
     seed: int
 
 
@@ -129,4 +130,4 @@ class OrderedData(L.LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[Any]:
         """Give a single empty batch: a module validates by a protocol, not by batches."""
-        return DataLoader([0], 1)
+        return DataLoader(TensorDataset(torch.zeros(1)))

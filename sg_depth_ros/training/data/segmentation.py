@@ -64,10 +64,11 @@ class SegmentationDataset(Dataset[tuple[Tensor, Tensor]]):
         :raises ValueError: when too many in a row are broken
         """
         rng = np.random.default_rng(draw.seed)
-        image, labels = self._view(self._load(draw.index), rng)
+        image, labels = self._view(self._load(draw.sample), rng)
         if self._flip and rng.random() < 0.5:
             image, labels = image[:, ::-1], labels[:, ::-1]
-        jittered = self._jitter(image[None].astype(np.float32) / 255, rng)[0]
+        bright = np.asarray(image[None].astype(np.float32) / 255, np.float32)
+        jittered = self._jitter(bright, rng)[0]
         chw = np.ascontiguousarray(jittered.transpose(2, 0, 1))
         return torch.from_numpy(chw), torch.from_numpy(labels.astype(np.int64))
 

@@ -96,7 +96,7 @@ class TripletDataset(Dataset[Sample]):
         :raises ValueError: when too many in a row are broken
         """
         for replaced in range(MAX_REPLACED):
-            index = (draw.index + replaced) % len(self)
+            index = (draw.sample + replaced) % len(self)
             try:
                 return self._make(index, draw.seed, replaced)
             except (ValueError, OSError) as error:
@@ -126,7 +126,7 @@ class TripletDataset(Dataset[Sample]):
             raise ValueError('its neighbours have another size')
         box = clip.box(frames[0])
         resized = np.stack([resize_image(_cut(frame, box), *self.size) for frame in frames])
-        images = resized.astype(np.float32) / 255
+        images = np.asarray(resized.astype(np.float32) / 255, np.float32)
         known = sequence.camera or guessed_camera(*frames[0].shape[1::-1])
         seen = known.cropped(*box).resized(*self.size)
         distance = [sequence.distance(target, i) for i in indices[1:]]

@@ -1,0 +1,290 @@
+# Copyright 2026 The sg_depth_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Experiments on the procedural street, where truth is exact: what each part of the method does.
+
+Each trains from random or ImageNet weights in its own folder, goes on where it was cut off, and
+writes ``result.json``.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from sg_depth_ros.evaluation.frames import Frame, Output
+from sg_depth_ros.evaluation.protocols import make_protocol
+from sg_depth_ros.evaluation.scoring import score_frame
+from sg_depth_ros.evaluation.sources.folder import FolderSource
+from sg_depth_ros.files import atomic_path
+from sg_depth_ros.labels import ID
+from sg_depth_ros.networks.depth_resnet import DepthResNetConfig
+from sg_depth_ros.networks.pose import PoseNetConfig
+from sg_depth_ros.networks.segmentation import SegmentationConfig
+from sg_depth_ros.resize import resize_image
+from sg_depth_ros.synthetic import StreetOptions
+from sg_depth_ros.training.data.labelled import StreetLabels
+from sg_depth_ros.training.data.sources import StreetSource
+from sg_depth_ros.training.depth_settings import DepthSettings, LossSettings, StreetValidation
+from sg_depth_ros.training.predictor import CheckpointPredictor
+from sg_depth_ros.training.run import train_depth
+from sg_depth_ros.training.segmentation import train_segmentation
+from sg_depth_ros.training.segmentation_settings import SegmentationSettings
+
+DYNAMIC = 'dynamic'
+
+
+class ExperimentSettings(BaseModel):
+    """Sizes of the experiments; the defaults take a CPU of two cores minutes each."""
+
+    model_config = ConfigDict(extra='forbid', frozen=True)
+
+    size: tuple[int, int] = (256, 96)
+    clips: int = Field(default=60, ge=1)
+    frames: int = Field(default=5, ge=3)
+    test_clips: int = Field(default=12, ge=1)
+    steps: int = Field(default=1500, ge=1)
+    batch: int = Field(default=6, ge=1)
+    segmentation_steps: int = Field(default=400, ge=1)
+    seeds: int = Field(default=3, ge=1)
+    following: float = Field(default=0.25, gt=0, lt=1)
+    """Share of the clips that follow a car at its own speed."""
+    pretrained: bool = False
+    workers: int = Field(default=2, ge=0)
+    segmentation_network: SegmentationConfig = SegmentationConfig()
+    depth_network: DepthResNetConfig = DepthResNetConfig()
+    pose_network: PoseNetConfig = PoseNetConfig()
+
+
+class Experiments:
+    """All experiments, with what they share: rendered clips and one segmentation network.
+
+    :param out: folder of everything; clips and networks that lie there are used again
+    """
+
+    def __init__(self, settings: ExperimentSettings, out: Path) -> None:
+        self.settings, self.out = settings, out
+
+    def truth(self) -> dict[str, Any]:
+        """Learn from exact depth: how small the error gets from random weights."""
+        return self._write('truth', self._score('truth', self._train('truth', use_depth=True)))
+
+    def velocity(self) -> dict[str, Any]:
+        """Learn from images and speed: how far the scale is from metres, with no scaling."""
+        final = self._train('velocity', loss=LossSettings(velocity=0.1))
+        return self._write('velocity', self._score('velocity', final))
+
+    def two_stage(self) -> dict[str, Any]:
+        """Learn where some clips follow a car: what the filter finds and what it is good for."""
+        s = self.settings
+        following = max(round(s.clips * s.following), 1)
+        usual = self._street('usual', s.clips - following, 0, following=False)
+        followers = self._street('following', following, 100_000, following=True)
+        sources = [
+            source.model_copy(update={'weight': float(source.clips)})
+            for source in (usual, followers)
+        ]
+        out = self.out / 'two_stage'
+        final = train_depth(self._depth(sources, two_stage=True), out)
+        marked = {clip.name for clip in followers.folders()}
+        folder = followers.folders()[0].parent.name
+        found: dict[bool, list[bool]] = {True: [], False: []}
+        with (out / 'filter' / 'frames.csv').open(newline='') as file:
+            for row in csv.DictReader(file):
+                place, clip = row['frame'].rpartition(':')[0].split('/')
+                found[place == folder and clip in marked].append('infinite' in row['verdict'])
+        cars = {
+            stage: self._part_error(self._judge(out / stage / 'networks.pt'), DYNAMIC)
+            for stage in ('stage_1', 'stage_2')
+        }
+        result = {
+            'found_of_following': float(np.mean(found[True])),
+            'dropped_of_others': float(np.mean(found[False])),
+            'abs_rel_of_vehicles': cars,
+            **self._score('two_stage', final),
+        }
+        return self._write('two_stage', result)
+
+    def guidance(self) -> dict[str, Any]:
+        """Learn with and without guidance, for several seeds: errors overall and by part."""
+        s = self.settings
+        runs: dict[str, list[dict[str, Any]]] = {'guided': [], 'unguided': []}
+        for seed in range(s.seeds):
+            for name, found in runs.items():
+                network = s.depth_network
+                if name == 'unguided':
+                    network = network.model_copy(update={'guidance': None})
+                label = f'guidance/{name}_{seed}'
+                final = self._train(label, network=network, seed=seed)
+                records = self._judge(final)
+                found.append(
+                    {
+                        'all': self._error(records),
+                        'edges': self._part_error(records, 'edges'),
+                        'dynamic': self._part_error(records, DYNAMIC),
+                        'classes': self._class_errors(records),
+                    }
+                )
+        means = {
+            name: {
+                'all': [run['all'] for run in found],
+                'edges': [run['edges'] for run in found],
+                'dynamic': [run['dynamic'] for run in found],
+                'classes': {
+                    key: float(np.mean([run['classes'][key] for run in found]))
+                    for key in sorted(set.intersection(*(set(r['classes']) for r in found)))
+                },
+            }
+            for name, found in runs.items()
+        }
+        return self._write('guidance', means)
+
+    def _street(
+        self, name: str, clips: int, seed: int, *, following: bool | None = None, **changes: Any
+    ) -> StreetSource:
+        options = StreetOptions(stop_probability=0.0)
+        if following is not None:
+            options = options.model_copy(update={'follow_probability': float(following)})
+        s = self.settings
+        values = {'use_depth': False, **changes}
+        return StreetSource(
+            cache=self.out / 'street',
+            clips=clips,
+            frames=s.frames,
+            seed=seed,
+            size=s.size,
+            options=options,
+            **values,
+        )
+
+    def _segmentation(self) -> Path:
+        """Train the guide that all experiments share, once."""
+        final = self.out / 'segmentation' / 'networks.pt'
+        if final.exists():
+            return final
+        s = self.settings
+        settings = SegmentationSettings(
+            network=s.segmentation_network,
+            pretrained=s.pretrained,
+            train=[StreetLabels(street=self._street('train', s.clips, 0))],
+            size=s.size,
+            crop=s.size,
+            steps=s.segmentation_steps,
+            batch=s.batch,
+            optimizer='adamw',
+            learning_rate=1e-3,
+            validate_every=s.segmentation_steps,
+            workers=s.workers,
+        )
+        return train_segmentation(settings, final.parent)
+
+    def _depth(self, sources: list[StreetSource], **changes: Any) -> DepthSettings:
+        s = self.settings
+        values: dict[str, Any] = {
+            'network': s.depth_network,
+            'validation': StreetValidation(street=self._test(), scaling='none'),
+            **changes,
+        }
+        return DepthSettings(
+            segmentation=self._segmentation(),
+            pose=s.pose_network,
+            pretrained=s.pretrained,
+            sources=sources,
+            size=s.size,
+            focal_length=0.6 * s.size[0],
+            steps=s.steps,
+            batch=s.batch,
+            schedule='onecycle',
+            learning_rate=5e-4,
+            validate_every=max(s.steps // 5, 1),
+            workers=s.workers,
+            **values,
+        )
+
+    def _test(self) -> StreetSource:
+        return self._street('test', self.settings.test_clips, 900_000)
+
+    def _train(self, name: str, *, use_depth: bool = False, **changes: Any) -> Path:
+        source = self._street('train', self.settings.clips, 0, use_depth=use_depth)
+        return train_depth(self._depth([source], **changes), self.out / name)
+
+    def _judge(self, checkpoint: Path, scaling: str = 'median') -> list[dict[str, Any]]:
+        """Score every frame of the test clips."""
+        model = _Model(checkpoint)
+        protocol = make_protocol('dense', 'none' if scaling == 'none' else 'median')
+        return [
+            score_frame(frame, [model], protocol)['models'][model.name] for frame in self._frames()
+        ]
+
+    def _frames(self) -> Iterator[Frame]:
+        for clip in self._test().folders():
+            source = FolderSource(clip)
+            yield from source.frames(source.names())
+
+    def _score(self, name: str, checkpoint: Path) -> dict[str, Any]:
+        metric, scaled = self._judge(checkpoint, 'none'), self._judge(checkpoint)
+        ratios = [record['all']['median_ratio'] for record in metric]
+        return {
+            'abs_rel': self._error(scaled),
+            'abs_rel_without_scaling': self._error(metric),
+            'true_to_predicted_scale': float(np.median(ratios)),
+            'frames': len(metric),
+            'settings': self.settings.model_dump(mode='json'),
+        }
+
+    @staticmethod
+    def _error(records: list[dict[str, Any]]) -> float:
+        return float(np.nanmean([record['all']['abs_rel'] for record in records]))
+
+    @staticmethod
+    def _part_error(records: list[dict[str, Any]], part: str) -> float:
+        found = [r['parts'][part]['abs_rel'] for r in records if part in r['parts']]
+        return float(np.mean(found)) if found else float('nan')
+
+    @staticmethod
+    def _class_errors(records: list[dict[str, Any]]) -> dict[str, float]:
+        names = sorted({name for record in records for name in record['classes']} & set(ID))
+        return {
+            name: float(
+                np.mean([r['classes'][name]['abs_rel'] for r in records if name in r['classes']])
+            )
+            for name in names
+        }
+
+    def _write(self, name: str, result: dict[str, Any]) -> dict[str, Any]:
+        with atomic_path(self.out / name / 'result.json') as temporary:
+            temporary.write_text(json.dumps(result, indent=1) + '\n')
+        return result
+
+
+class _Model:
+    """A checkpoint as the evaluation knows models."""
+
+    name, uses_image = 'checkpoint', True
+
+    def __init__(self, checkpoint: Path) -> None:
+        self._predict = CheckpointPredictor(checkpoint)
+        self.identity = str(checkpoint)
+
+    def predict(self, frame: Frame) -> Output:
+        """Predict at network size, for the frame's camera."""
+        assert frame.camera is not None
+        size = self._predict.size
+        depth, labels = self._predict(
+            resize_image(frame.image, *size), frame.camera.resized(*size)
+        )
+        return Output(depth, labels)
+
+
+EXPERIMENTS: dict[str, Callable[[Experiments], dict[str, Any]]] = {
+    'truth': Experiments.truth,
+    'velocity': Experiments.velocity,
+    'two-stage': Experiments.two_stage,
+    'guidance': Experiments.guidance,
+}
+"""The experiments by the name that the command line knows."""

@@ -1,0 +1,89 @@
+# Copyright 2026 The sg_depth_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The experiments: small enough to see that they run, and, marked slow, what they have to show."""
+
+import os
+from pathlib import Path
+
+import pytest
+from training_worlds import tiny_networks
+from typer.testing import CliRunner
+
+from sg_depth_ros.networks.pose import PoseNetConfig
+from sg_depth_ros.training.commands import app
+from sg_depth_ros.training.experiments import Experiments, ExperimentSettings
+
+
+@pytest.fixture(scope='module')
+def tiny(tmp_path_factory):
+    segmentation, depth = tiny_networks()
+    settings = ExperimentSettings(
+        size=(64, 32),
+        clips=2,
+        frames=3,
+        test_clips=1,
+        steps=1,
+        batch=2,
+        segmentation_steps=1,
+        seeds=2,
+        following=0.5,
+        workers=0,
+        segmentation_network=segmentation,
+        depth_network=depth,
+        pose_network=PoseNetConfig(channels=(16, 16)),
+    )
+    return Experiments(settings, tmp_path_factory.mktemp('experiments'))
+
+
+def test_guidance_is_compared_by_part_and_class(tiny):
+    result = tiny.guidance()
+    assert set(result) == {'guided', 'unguided'}
+    for found in result.values():
+        assert len(found['all']) == 2
+        assert all(value > 0 for value in found['all'] + found['edges'])
+        assert 'road' in found['classes']
+    assert result['guided']['all'] != result['unguided']['all']
+    assert (tiny.out / 'guidance' / 'result.json').exists()
+
+
+def test_two_stages_are_judged_by_the_clips_that_follow(tiny):
+    result = tiny.two_stage()
+    assert 0 <= result['dropped_of_others'] <= 1
+    assert 0 <= result['found_of_following'] <= 1
+    assert set(result['abs_rel_of_vehicles']) == {'stage_1', 'stage_2'}
+
+
+def test_an_unknown_experiment_is_named(tmp_path):
+    failed = CliRunner().invoke(app, ['experiment', 'luck', '--out', str(tmp_path)])
+    assert 'choose one of truth, velocity' in str(failed.exception)
+
+
+@pytest.fixture(scope='module')
+def experiments(tmp_path_factory):
+    """The experiments at their usual size; SG_DEPTH_EXPERIMENTS keeps what was rendered."""
+    kept = os.environ.get('SG_DEPTH_EXPERIMENTS')
+    return Experiments(
+        ExperimentSettings(), Path(kept) if kept else tmp_path_factory.mktemp('experiments')
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(7200)
+def test_truth_is_learned_from_random_weights(experiments):
+    assert experiments.truth()['abs_rel'] < 0.15
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(7200)
+def test_speed_makes_depth_metric(experiments):
+    assert experiments.velocity()['true_to_predicted_scale'] == pytest.approx(1, abs=0.05)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(14400)
+def test_the_filter_finds_followed_cars_and_the_second_stage_profits(experiments):
+    result = experiments.two_stage()
+    assert result['found_of_following'] >= 0.9
+    assert result['dropped_of_others'] <= 0.05
+    cars = result['abs_rel_of_vehicles']
+    assert cars['stage_2'] < cars['stage_1']

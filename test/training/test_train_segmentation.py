@@ -1,0 +1,98 @@
+# Copyright 2026 The sg_depth_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from training_worlds import picture, tiny_networks
+
+from sg_depth_ros.networks.checkpoint import load_networks
+from sg_depth_ros.training.data.labelled import FolderLabels
+from sg_depth_ros.training.segmentation import SegmentationTraining, train_segmentation
+from sg_depth_ros.training.segmentation_settings import SegmentationSettings
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+    """Six images whose class is their brightness in red."""
+    root = tmp_path_factory.mktemp('labelled')
+    for name in ('images', 'labels'):
+        (root / name).mkdir()
+    for number in range(6):
+        image = picture(3 * number)
+        cv2.imwrite(str(root / f'images/{number}.png'), image[..., ::-1])
+        labels = (image[..., 0] > 127).astype(np.uint8)
+        labels[:2] = 255
+        cv2.imwrite(str(root / f'labels/{number}.png'), labels)
+    return FolderLabels(images=root / 'images', labels=root / 'labels')
+
+
+def settings(folder, **changes):
+    values = {
+        'network': tiny_networks()[0],
+        'pretrained': False,
+        'train': [folder],
+        'validation': [folder],
+        'size': (64, 32),
+        'crop': (64, 32),
+        'steps': 6,
+        'batch': 3,
+        'workers': 0,
+        'validate_every': 3,
+        'accelerator': 'cpu',
+        **changes,
+    }
+    return SegmentationSettings(**values)
+
+
+def state(path):
+    return torch.load(path, weights_only=True)['segmentation']['state_dict']
+
+
+def test_a_training_that_is_cut_off_reaches_the_same_weights(folder, tmp_path, monkeypatch):
+    whole = train_segmentation(settings(folder), tmp_path / 'whole')
+    step = SegmentationTraining.training_step
+
+    def failing(self, batch, index):
+        if self.global_step == 4:
+            raise OSError('the power went out')
+        return step(self, batch, index)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SegmentationTraining, 'training_step', failing)
+        with pytest.raises(OSError, match='power'):
+            train_segmentation(settings(folder), tmp_path / 'cut')
+    cut = train_segmentation(settings(folder), tmp_path / 'cut')
+    for name, value in state(whole).items():
+        torch.testing.assert_close(state(cut)[name], value, atol=1e-6, rtol=0)
+    network, depth, meta = load_networks(tmp_path / 'whole' / 'best.pt')
+    assert depth is None and network.config.classes == 19
+    assert meta['provenance']['segmentation_encoder_weights'] == 'random'
+
+
+def test_a_few_steps_learn_what_is_easy(folder, tmp_path):
+    easy = settings(
+        folder,
+        steps=40,
+        optimizer='adamw',
+        learning_rate=0.01,
+        validation=[],
+        validate_every=40,
+        scale=(1, 1),
+        jitter={'probability': 0},
+    )
+    network = load_networks(train_segmentation(easy, tmp_path))[0]
+    image = torch.from_numpy(picture(3)).permute(2, 0, 1)[None] / 255
+    found = network(image)[1].argmax(1)[0].numpy()
+    assert (found == (picture(3)[..., 0] > 127)).mean() > 0.8
+
+
+def test_a_batch_of_void_has_no_loss(folder):
+    module = SegmentationTraining(settings(folder))
+    module.log = lambda *_, **__: None
+    image, void = torch.rand(1, 3, 32, 64), torch.full((1, 32, 64), 255)
+    loss = module.training_step((image, void), 0)
+    assert loss.item() == 0
+    loss.backward()
+    assert all(p.grad is None or p.grad.isfinite().all() for p in module.parameters())
