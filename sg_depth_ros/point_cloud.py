@@ -101,9 +101,8 @@ class PointCloudBuilder:
         if self._excluded.any():
             valid &= cv2.LUT(labels, self._excluded) == 0
         if self._edge_ratio:
-            valid &= ~between(depth_hw[::step, ::step], self._edge_ratio) | (
-                cv2.LUT(labels, self._smooth) > 0
-            )
+            smooth = cv2.LUT(labels, self._smooth) > 0
+            valid &= smooth | ~between(depth_hw[::step, ::step], self._edge_ratio)
         np.copyto(self._z, depth)
         self._z[~valid] = np.nan
         np.multiply(self._ray_x, self._z, out=self._points['x'])

@@ -131,6 +131,22 @@ def test_node_with_arguments(start):
     }
 
 
+def test_several_cameras_are_one_process(start):
+    context, (_, node) = start(
+        'sg_depth.launch.py', cameras='[front, left]', namespace='robot', image='image_rect'
+    )
+    _, namespace, remappings, _ = describe(context, node)
+    assert namespace == ''
+    assert remappings == {'image': 'image_rect', 'camera_info': 'camera_info'}
+    command = [text(context, part) for part in node.cmd[1:3]]
+    assert command == ['--cameras', 'robot/front,robot/left']
+
+
+def test_several_cameras_cannot_have_one_image(start):
+    with pytest.raises(RuntimeError, match='image must be relative'):
+        start('sg_depth.launch.py', cameras='[front, left]', image='/image_rect')
+
+
 def test_rviz_stands_upright_behind_the_camera(start):
     np = pytest.importorskip('numpy')
     context, (_, _, transform, rviz) = start('sg_depth.launch.py', rviz='true', camera_frame='eye')
