@@ -14,10 +14,11 @@ from sg_depth_ros.ground_plane import GroundPlane, fit_ground_plane
 
 MIN_SHARE = 0.004
 """Share of the image that must show road; less is a patch between cars."""
-MIN_INLIERS = 0.5
+MIN_INLIERS = 0.4
 """Share of the road's points that must lie on one plane."""
-REACH = 6.0
-"""Heights of the camera: road farther ahead may rise or fall against that under the camera."""
+REACH = 8.0
+"""Heights of the camera. Road farther ahead may rise or fall against that under the camera; of a
+shorter patch the depth of a real network does not tell the tilt, and with it the height."""
 _POINTS = 3000
 
 
