@@ -4,7 +4,6 @@
 
 import os
 
-import yaml
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
 from launch_ros.actions import Node
@@ -54,7 +53,7 @@ def _start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     overrides = {name: value[name] for name in ('bundle', 'engine') if value[name]}
     if image != value['image']:
         overrides['image_transport'] = 'compressed'
-    cameras = yaml.safe_load(value['cameras']) or []
+    cameras = value['cameras'].strip('[]').replace(',', ' ').split()
     if cameras and image.startswith('/'):
         raise RuntimeError(
             f'with several cameras image must be relative to their namespaces, found {image}; '

@@ -290,6 +290,8 @@ class DepthNode(LifecycleNode):
         """Publish diagnostics; look after demand where the middleware has no matched events."""
         self._follow_demand()
         worker, pipeline = self._worker, self._pipeline
+        scale = pipeline.scale if pipeline else None
+        metric = scale is not None and scale.state not in ('off', 'waiting')
         health = Health(
             active=self._active,
             wanted=self._image is not None,
@@ -300,8 +302,8 @@ class DepthNode(LifecycleNode):
             image_publishers=self.count_publishers(self._image_topic),
             summary=self._statistics.summary(time.monotonic()),
             parameters=read_parameters(self),
-            scale=pipeline.scale if pipeline else None,
-            identity=dict(self._identity),
+            scale=scale,
+            identity=self._identity | ({'scale': 'metric'} if metric else {}),
         )
         name = self.get_fully_qualified_name().lstrip('/')
         message = DiagnosticArray(status=[diagnostic_status(f'{name}: depth', health)])

@@ -96,7 +96,8 @@ def replay_into(
         frames = replayed_frames(bag, outputs, replayed.image_topic)
         total = replayed.received[DEPTH]
         seen = _inspected(frames, inspect)
-        write_pictures(seen, total, out, bundle, max(replayed.fps, 1.0), progress)
+        fps = max(replayed.fps, 1.0)
+        write_pictures(seen, total, out, bundle, summary['scale'], fps, progress)
     return summary
 
 
@@ -197,6 +198,7 @@ def write_pictures(
     total: int,
     out: Path,
     bundle: Bundle,
+    scale: str,
     fps: float,
     progress: Progress,
 ) -> None:
@@ -206,7 +208,7 @@ def write_pictures(
     if not known:
         return
     near, far = depth_range(known)
-    unit = 'm' if bundle.manifest.depth.scale == 'metric' else ''
+    unit = 'm' if scale == 'metric' else ''
     colors = palette(bundle.labels)
     chosen = set(np.linspace(0, total - 1, min(STRIP_FRAMES, total)).astype(int))
     kept = []
