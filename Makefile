@@ -24,7 +24,9 @@ demo: $(VENV)/.demo-stamp ## Drive down a synthetic street, through the node, in
 
 picture: demo ## Make the picture in README.md from the demo
 	mkdir -p docs
-	$(BIN)/python -c "import cv2; cv2.imwrite('docs/street.jpg', cv2.imread('out/demo/depth.png'))"
+	$(BIN)/python -c "import cv2; strip = cv2.imread('out/demo/depth.png'); \
+	  cv2.imwrite('docs/street.jpg', cv2.resize(strip[:len(strip) // 3], None, fx=0.67, fy=0.67, \
+	  interpolation=cv2.INTER_AREA))"
 
 test: $(VENV)/.test-stamp ## Check format, lint, types and imports, and run the tests
 	$(BIN)/ruff format --check

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import BaseModel
 from torch import nn
 
 from sg_depth_ros.files import atomic_path
-from sg_depth_ros.networks.depth_resnet import DepthResNet, DepthResNetConfig
+from sg_depth_ros.networks.depth_resnet import DepthResNet
+from sg_depth_ros.networks.families import build_depth
+from sg_depth_ros.networks.packnet import PackNet
 from sg_depth_ros.networks.segmentation import SegmentationConfig, SegmentationNet
 
 FORMAT = 1
@@ -25,7 +26,7 @@ FORMAT = 1
 def save_networks(
     path: str | Path,
     segmentation: SegmentationNet,
-    depth: nn.Module | None,
+    depth: DepthResNet | PackNet | None,
     meta: dict[str, Any],
     pose: nn.Module | None = None,
 ) -> None:
@@ -49,7 +50,9 @@ def save_networks(
         torch.save(content, temporary)
 
 
-def load_networks(path: str | Path) -> tuple[SegmentationNet, nn.Module | None, dict[str, Any]]:
+def load_networks(
+    path: str | Path,
+) -> tuple[SegmentationNet, DepthResNet | PackNet | None, dict[str, Any]]:
     """Read the frozen segmentation network, the depth network or None, and the meta values.
 
     :raises ValueError: if the file is no checkpoint of this package or a newer one
@@ -77,9 +80,3 @@ def load_networks(path: str | Path) -> tuple[SegmentationNet, nn.Module | None, 
         depth.load_state_dict(content['depth']['state_dict'])
         depth.eval()
     return segmentation.freeze(), depth, content['meta']
-
-
-def build_depth(config: dict[str, Any] | BaseModel, pretrained: bool = False) -> nn.Module:
-    """Build the depth network that a configuration describes, by its ``family``."""
-    values = config.model_dump() if isinstance(config, BaseModel) else dict(config)
-    return DepthResNet(DepthResNetConfig(**values), pretrained)

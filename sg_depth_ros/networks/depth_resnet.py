@@ -43,7 +43,7 @@ class DepthResNet(nn.Module):
         self.config = config
         self.min_depth, self.max_depth = config.min_depth, config.max_depth
         self.encoder = Encoder(config.encoder, pretrained)
-        self.guide = Guide(config.guidance) if config.guidance else None
+        self.guide = Guide(config.guidance, LEVEL_STRIDES) if config.guidance else None
         self.guidance_strides = self.guide.source_strides if self.guide else ()
         guided = config.guidance.strides if config.guidance else ()
         self.reduce, self.fuse, self.heads = nn.ModuleList(), nn.ModuleList(), nn.ModuleDict()
@@ -63,7 +63,12 @@ class DepthResNet(nn.Module):
         :param image_bchw: RGB in [0, 1]; height and width are multiples of 32
         :param features: the segmentation network's, at least at :attr:`guidance_strides`
         """
-        encoded = self.encoder(image_bchw)
+        return self.decode(self.encoder(image_bchw), features)
+
+    def decode(
+        self, encoded: dict[int, Tensor], features: dict[int, Tensor] | None
+    ) -> list[Tensor]:
+        """Give the inverse depths from the encoder's features and the segmentation network's."""
         x = encoded[32]
         guidance = self.guide(features) if self.guide is not None else {}
         inverse_depths: list[Tensor] = []

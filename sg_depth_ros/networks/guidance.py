@@ -27,10 +27,18 @@ class Guide(nn.Module):
     """Projects the pyramid features to f, once for every guided stride, and resizes them.
 
     A stride finer than the pyramid's finest takes its features from there.
+
+    :param decoder_strides: those at which the decoder can be guided
+    :raises ValueError: if others are to be
     """
 
-    def __init__(self, config: GuidanceConfig) -> None:
+    def __init__(self, config: GuidanceConfig, decoder_strides: tuple[int, ...]) -> None:
         super().__init__()
+        if unknown := sorted(set(config.strides) - set(decoder_strides)):
+            raise ValueError(
+                f'guidance at strides {unknown} has no place in this decoder, whose strides are '
+                f'{sorted(decoder_strides)}; take those out of guidance.strides'
+            )
         self.sources = {stride: max(stride, 4) for stride in config.strides}
         self.source_strides = tuple(sorted(set(self.sources.values())))
         self.project = nn.ModuleDict(
@@ -62,7 +70,8 @@ class GuidedConv2d(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, *, guided: bool) -> None:
         super().__init__()
-        self.conv: PacConv2d | nn.Conv2d = (
+        self.out_channels, self.guided = out_channels, guided
+        self.conv = (
             PacConv2d(in_channels, out_channels, 3)
             if guided
             else nn.Conv2d(in_channels, out_channels, 3, padding=1)
@@ -70,6 +79,5 @@ class GuidedConv2d(nn.Module):
 
     def forward(self, x_bchw: Tensor, guidance_bdhw: Tensor | None) -> Tensor:
         """Convolve x (B, C, H, W), under guidance (B, D, H, W) if this layer is guided."""
-        if isinstance(self.conv, PacConv2d):
-            return self.conv(x_bchw, guidance_bdhw)
-        return self.conv(x_bchw)
+        out: Tensor = self.conv(x_bchw, guidance_bdhw) if self.guided else self.conv(x_bchw)
+        return out

@@ -194,7 +194,7 @@ class Experiments:
             segmentation=self._segmentation(),
             pose=s.pose_network,
             pretrained=s.pretrained,
-            sources=sources,
+            sources=[*sources],
             size=s.size,
             focal_length=0.6 * s.size[0],
             steps=s.steps,

@@ -4,7 +4,7 @@
 
 import cv2
 import numpy as np
-import onnx.parser
+import pytest
 from formula import graph_bytes, manifest_fields
 
 from sg_depth_ros.bags import (
@@ -126,7 +126,8 @@ def red_graph(*, inverse=False, channels_first=True, dynamic=False):
         h=height,
         w=width,
     )
-    return onnx.parser.parse_model(text).SerializeToString()
+    parser = pytest.importorskip('onnx.parser')
+    return parser.parse_model(text).SerializeToString()
 
 
 def image_to_depth(path, **options):
