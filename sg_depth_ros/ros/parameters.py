@@ -123,7 +123,7 @@ class DepthParameters:
         0.0, 'Depth below this is too near and becomes -Inf; no points', low=0.0, high=1000.0
     )
     max_range: float = _option(
-        1000.0, 'Depth above this is too far and becomes +Inf; no points', low=0.0, high=10000.0
+        1e6, 'Depth above this is too far and becomes +Inf; no points', low=0.0, high=1e6
     )
     scale_mode: str = _option(
         'none', 'How depth gets its unit, metres; see the README', choices=MODES

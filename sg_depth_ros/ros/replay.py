@@ -311,9 +311,9 @@ class _Player:
 
     def _read_scale(self, stamp_ns: int, raw: bytes) -> None:
         (status,) = typestore().deserialize_cdr(raw, DIAGNOSTIC_ARRAY).status
-        factor = {pair.key: pair.value for pair in status.values}['factor']
-        if factor != 'unknown':
-            self._result.scales.append((stamp_ns, float(factor)))
+        values = {pair.key: pair.value for pair in status.values}
+        if values['state'] not in ('off', 'waiting'):
+            self._result.scales.append((stamp_ns, float(values['factor'])))
 
     def _read_diagnostics(self, raw: bytes) -> None:
         """Keep what the node says about itself; other nodes may use the topic as well."""

@@ -87,7 +87,7 @@ def replay_into(
         replayed = replay(bag, outputs, out / 'node.log', options, topics, progress)
         summary = summarise(bag, bundle, options.rate, replayed)
         write_summary(out / 'summary.json', summary)
-        if replayed.scales and options.scale_mode != 'none':
+        if replayed.scales:
             stamps, factors = np.array(replayed.scales).T
             seconds = (stamps - stamps[0]) * 1e-9
             write_image(out / 'scale.png', line_chart(seconds, factors, 'metres per unit'))

@@ -46,7 +46,7 @@ def test_descriptors(rig):
         ('output_size', 'huge', 'one of network, image'),
         ('points_stride', 0, 'points_stride'),
         ('latency_budget_ms', 0.0, 'latency_budget_ms'),
-        ('min_range', 1000.0, 'less than max_range, found 1000.0 and 1000.0'),
+        ('min_range', 2000.0, 'min_range'),
         ('max_range', 0.0, 'less than max_range, found 0.0 and 0.0'),
         ('scale.mode', 'guess', 'one of none, fixed, camera_height, odometry'),
         ('points_exclude_roles', 'road, rod', 'found rod'),
