@@ -26,6 +26,7 @@ from sg_depth_ros.engines.protocol import DEPTH_OUTPUT, FEATURES_PREFIX, IMAGE, 
 from sg_depth_ros.files import atomic_path
 from sg_depth_ros.labels import CITYSCAPES
 from sg_depth_ros.networks.checkpoint import load_networks
+from sg_depth_ros.networks.inference import prepare_for_inference
 
 OPSET = 18
 MAX_DEPTH_ERROR = 1e-4
@@ -132,9 +133,11 @@ def export_checkpoint(
             f'each class in its meta values'
         )
     names = [f'{FEATURES_PREFIX}{stride}' for stride in strides]
+    # What is exported is the fast form; it is compared with the network as it was trained.
+    fast_graph = DepthGraph(prepare_for_inference(depth), strides)
     graphs = [
         _export_graph(seg_graph, (image_bhw3,), [IMAGE], [LABELS, *names]),
-        _export_graph(depth_graph, (image_bhw3, *features), [IMAGE, *names], [DEPTH_OUTPUT]),
+        _export_graph(fast_graph, (image_bhw3, *features), [IMAGE, *names], [DEPTH_OUTPUT]),
     ]
     fields = {
         'name': name or Path(out).resolve().name,

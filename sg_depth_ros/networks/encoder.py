@@ -7,6 +7,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 from pathlib import Path
+from typing import Any
 
 import timm
 import torch
@@ -25,17 +26,21 @@ class Encoder(nn.Module):
         which were used
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, name: str, pretrained: bool = False) -> None:
         super().__init__()
         self.body = timm.create_model(name, features_only=True, pretrained=False)
-        reduction = tuple(self.body.feature_info.reduction())
+        info: Any = self.body.feature_info
+        reduction = tuple(info.reduction())
         if reduction != STRIDES:
             raise ValueError(
                 f'encoder {name!r} has features at strides {reduction}, expected {STRIDES}; '
                 'choose a convolutional encoder such as resnet18 or tf_efficientnet_lite0'
             )
-        self.channels = dict(zip(STRIDES, self.body.feature_info.channels(), strict=True))
-        config = timm.get_pretrained_cfg(name)
+        self.channels = dict(zip(STRIDES, info.channels(), strict=True))
+        config: Any = timm.get_pretrained_cfg(name)
         for key, values in (('mean', config.mean), ('std', config.std)):
             self.register_buffer(key, torch.tensor(values).view(1, 3, 1, 1), persistent=False)
         self.weights = self._load_imagenet(name) if pretrained else 'random'

@@ -6,11 +6,9 @@ from __future__ import annotations
 
 import os
 import tempfile
-import weakref
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cached_property
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol
 
 import cv2
 import numpy as np
@@ -51,21 +49,18 @@ class SpooledFrames:
     """Compressed images of a video or a bag, kept in a temporary file for random access.
 
     A video is slow to seek and a bag cannot be; memory would not hold an hour of either. The
-    file, in the system's folder for such, is removed with this object.
+    file has no name, so that the system frees its space even when the process is killed.
 
     :param images: compressed images and the ``CompressedImage`` format of each
     """
 
     def __init__(self, images: Iterable[tuple[bytes, str]]) -> None:
         self._entries: list[tuple[int, int, str]] = []
-        with tempfile.NamedTemporaryFile(
-            prefix='sg_depth_frames_', suffix='.spool', delete=False
-        ) as file:
-            self._path = Path(file.name)
-            weakref.finalize(self, _remove, self._path, os.getpid())
-            for data, image_format in images:
-                self._entries.append((file.tell(), len(data), image_format))
-                file.write(data)
+        self._file: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as this)
+        for data, image_format in images:
+            self._entries.append((self._file.tell(), len(data), image_format))
+            self._file.write(data)
+        self._file.flush()
 
     @classmethod
     def of_images(cls, images: Iterable[NDArray[np.uint8]]) -> SpooledFrames:
@@ -91,22 +86,19 @@ class SpooledFrames:
         data = os.pread(self._file.fileno(), size, start)
         return decode_compressed(data, image_format)
 
-    @cached_property
-    def _file(self) -> BinaryIO:
-        return self._path.open('rb')
-
     def reorder(self, order: Iterable[int]) -> None:
         """Bring the images into another order, given by their present indices."""
         self._entries = [self._entries[index] for index in order]
 
-    def __getstate__(self) -> dict[str, object]:
-        return {key: value for key, value in self.__dict__.items() if key != '_file'}
+    def __getstate__(self) -> dict[str, Any]:
+        """Name the file by its owner, for worker processes that are not forked."""
+        path = f'/proc/{os.getpid()}/fd/{self._file.fileno()}'
+        return {'_entries': self._entries, '_file': path}
 
-
-def _remove(path: Path, owner: int) -> None:
-    # A worker process ends with a copy of the object, but the file is not its own.
-    if os.getpid() == owner:
-        path.unlink(missing_ok=True)
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Open it again."""
+        self._entries = state['_entries']
+        self._file = Path(state['_file']).open('rb')  # noqa: SIM115 (as above)
 
 
 def encode_jpeg(rgb_hw3: NDArray[np.uint8], quality: int = 95) -> bytes:
