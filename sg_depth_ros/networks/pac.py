@@ -140,6 +140,8 @@ class ScatteringPac(nn.Module):
     :param pac: without normalisation and of stride 1
     """
 
+    scale: Tensor
+
     def __init__(self, pac: PacConv2d) -> None:
         super().__init__()
         if pac.stride != 1 or pac.normalize:

@@ -149,8 +149,7 @@ def _turn(x: Tensor, turns: int) -> Tensor:
 
 def _conv(weight: Tensor, bias: Tensor, padding: int | tuple[int, int]) -> nn.Conv2d:
     """Make a convolution of given weights (O, C, h, w)."""
-    conv = nn.Conv2d(
-        weight.shape[1], weight.shape[0], weight.shape[2:], padding=padding, device=weight.device
-    )
+    outputs, inputs, height, width = weight.shape
+    conv = nn.Conv2d(inputs, outputs, (height, width), padding=padding, device=weight.device)
     conv.weight, conv.bias = nn.Parameter(weight), nn.Parameter(bias)
     return conv
