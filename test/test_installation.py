@@ -55,6 +55,8 @@ def prefix(tmp_path_factory):
     folder = tmp_path_factory.mktemp('pip')
     copy_source(folder / 'source')
     options = ('--no-deps', '--no-build-isolation', '--no-index', '--no-warn-script-location')
+    # Without this pip takes the package of the environment that runs the tests away.
+    options += ('--ignore-installed',)
     command = (sys.executable, '-m', 'pip', 'install', *options, '--prefix', folder / 'prefix')
     run(*command, folder / 'source', cwd=folder)
     shutil.rmtree(folder / 'source')
