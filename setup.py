@@ -61,8 +61,9 @@ EXTRAS = {
         'pytest',
         'pytest-timeout',
         'ruff',
-        # colcon calls setup.py, whose commands later releases no longer have.
-        'setuptools<80',
+        # colcon calls setup.py, whose commands later releases no longer have; earlier ones make
+        # no wheels by themselves.
+        'setuptools>=70.1,<80',
         'types-PyYAML',
     ],
 }

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The package as pip and colcon install it, apart from the source tree."""
 
+import importlib.util
 import json
 import os
 import shutil
@@ -52,6 +53,8 @@ def prefix(tmp_path_factory):
     """Where pip has installed the package."""
     if sys.prefix == sys.base_prefix:
         pytest.skip('pip installs into virtual environments, this is none')
+    if not any(map(importlib.util.find_spec, ('setuptools.command.bdist_wheel', 'wheel'))):
+        pytest.skip('setuptools is too old to make wheels by itself, and wheel is not installed')
     folder = tmp_path_factory.mktemp('pip')
     copy_source(folder / 'source')
     options = ('--no-deps', '--no-build-isolation', '--no-index', '--no-warn-script-location')
