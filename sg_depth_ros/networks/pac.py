@@ -5,13 +5,13 @@
     v'_i = sum_{j in window(i)} K(f_i, f_j) W[p_i - p_j] v_j + b
     K(f_i, f_j) = exp(-|f_i - f_j|^2 / (2 sigma^2))
 
-K is symmetric, so half of a window's taps give the other half by a shift; and as v is zero
-outside the image, so may K be there. No unfold: windows are shifted copies, which every
-run-time compiles well.
-
-There are two forms of the sum. :class:`PacConv2d` weighs the inputs, which is the faster one to
-train. :class:`ScatteringPac` weighs the outputs, of which a decoder has fewer, and is the faster
-one to infer; ``python -m sg_depth_ros.networks.benchmark`` measures both.
+Not by windows in memory, which cost many times the time and memory and which not every run-time
+can export, but by shifts: a matrix product for each tap makes of every pixel what it gives to its
+neighbour there, and the neighbour takes its share. To weigh outputs costs less than to weigh
+inputs, as a decoder has fewer of them. Pixels lie one behind the other with their channels
+together, so a tap is one shift of the whole memory, and run-times that convolve in this layout
+have nothing to reorder. K is symmetric, so half of a window's taps give the other half by a
+shift. ``python -m sg_depth_ros.networks.benchmark`` measures what it costs.
 """
 
 from __future__ import annotations
@@ -69,130 +69,85 @@ class PacConv2d(nn.Module):
 
         :raises ValueError: if the sizes of x and guidance differ
         """
-        if x_bchw.shape[-2:] != guidance_bdhw.shape[-2:]:
+        size = height, width = x_bchw.shape[-2:]
+        if guidance_bdhw.shape[-2:] != size:
             raise ValueError(
                 f'guidance of size {tuple(guidance_bdhw.shape[-2:])} cannot guide input of size '
-                f'{tuple(x_bchw.shape[-2:])}; resize the guidance to the input'
+                f'{tuple(size)}; resize the guidance to the input'
             )
-        scaled = guidance_bdhw * (0.5**0.5 / self.sigma)
-        weights = affinities(scaled, self.kernel_size, self.dilation)
-        taps = [
-            tap if weight is None else tap * weight
-            for tap, weight in zip(self._shifted(x_bchw), weights, strict=True)
-        ]
-        s = self.stride
-        stacked = torch.cat([tap[..., ::s, ::s] for tap in taps] if s > 1 else taps, dim=1)
-        # (O, C, k, k) -> (O, k*k*C): the taps are stacked row by row, channels innermost.
-        weight = self.weight.permute(0, 2, 3, 1).flatten(1)[..., None, None]
-        if not self.normalize:
-            return F.conv2d(stacked, weight, self.bias)
-        total = 1 + sum(w[..., ::s, ::s] for w in weights if w is not None)
-        out = F.conv2d(stacked, weight) / total
-        return out if self.bias is None else out + self.bias[:, None, None]
+        pixels, margin = height * width, self._reach * (width + 1)
+        weights = self._affinities(guidance_bdhw)
+        x_bnc = _in_a_row(x_bchw, margin)
+        taps = self.weight.permute(2, 3, 1, 0).flatten(0, 1)  # (O, C, k, k) -> (k*k, C, O)
+        shares = []
+        for tap, (dy, dx) in enumerate(self._offsets):
+            if (dy, dx) in weights:
+                share = (x_bnc @ taps[tap]).narrow(1, margin + dy * width + dx, pixels)
+                weight = weights[dy, dx]
+                shares.append(share if weight is None else share * weight)
+        out = sum(shares[1:], start=shares[0])
+        if self.normalize:
+            out = out / self._total(weights, height, width)
+        if self.bias is not None:
+            out = out + self.bias
+        out = out.unflatten(1, size)
+        if self.stride > 1:
+            out = out[:, :: self.stride, :: self.stride]
+        return out.permute(0, 3, 1, 2)
 
-    def _shifted(self, x_bchw: Tensor) -> list[Tensor]:
-        """Give the copies of x seen through each tap of the window, row by row."""
-        height, width = x_bchw.shape[-2:]
-        reach = self.kernel_size // 2 * self.dilation
-        padded = F.pad(x_bchw, [reach] * 4)
-        starts = range(0, self.kernel_size * self.dilation, self.dilation)
-        return [padded[..., y : y + height, x : x + width] for y, x in product(starts, starts)]
+    @property
+    def _reach(self) -> int:
+        """Distance of the outermost taps."""
+        return self.kernel_size // 2 * self.dilation
 
+    @property
+    def _offsets(self) -> list[tuple[int, int]]:
+        """Rows and columns from a pixel to each tap, in the order of the weights."""
+        along = range(-self._reach, self._reach + 1, self.dilation)
+        return list(product(along, along))
 
-def affinities(scaled_bdhw: Tensor, kernel_size: int, dilation: int) -> list[Tensor | None]:
-    """Give exp(-|f_i - f_j|^2) for each tap j of the window, row by row, each (B, 1, H, W).
+    def _affinities(self, guidance_bdhw: Tensor) -> dict[tuple[int, int], Tensor | None]:
+        """Give K(f_i, f_j), (B, H * W, 1), by the offset from i to j.
 
-    :param scaled_bdhw: guidance divided by sqrt(2) sigma
-    :return: one map a tap, zero where the tap lies outside the image; None for the centre, where
-        it is 1
-    """
-    half = kernel_size // 2
-    offsets = [(y, x) for y, x in product(range(-half, half + 1), repeat=2) if (y, x) < (0, 0)]
-    height, width = scaled_bdhw.shape[-2:]
-    before: list[Tensor | None] = []
-    after: list[Tensor | None] = []
-    for dy, dx in ((y * dilation, x * dilation) for y, x in offsets):
-        # Pixel i and its tap i + (dy, dx), over all i for which both are in the image.
-        rows, columns = height - abs(dy), width - abs(dx)
-        if rows <= 0 or columns <= 0:
-            nowhere = torch.zeros_like(scaled_bdhw[:, :1])
-            before.append(nowhere)
-            after.append(nowhere)
-            continue
-        left, right = max(-dx, 0), max(dx, 0)
-        pixel = scaled_bdhw[..., -dy : -dy + rows, left : left + columns]
-        tap = scaled_bdhw[..., :rows, right : right + columns]
-        weight = (tap - pixel).square().sum(1, keepdim=True).neg().exp()
-        before.append(F.pad(weight, [left, right, -dy, 0]))
-        after.append(F.pad(weight, [right, left, 0, -dy]))
-    return [*before, None, *reversed(after)]
-
-
-class ScatteringPac(nn.Module):
-    """A trained :class:`PacConv2d` that weighs outputs instead of inputs, for inference.
-
-    One matrix product makes of every pixel what it gives to each of its neighbours, each of them
-    then takes its share. Images are laid out as one long row: every row of pixels is followed by
-    zeros that are its right border and the next row's left one. So a tap is a shift along a
-    single axis, which run-times copy at the speed of memory, and a matrix product, unlike a
-    convolution, leaves the layout as it is.
-
-    :param pac: without normalisation and of stride 1
-    """
-
-    scale: Tensor
-
-    def __init__(self, pac: PacConv2d) -> None:
-        super().__init__()
-        if pac.stride != 1 or pac.normalize:
-            raise ValueError(
-                f'found a PAC of stride {pac.stride} and normalize={pac.normalize}, expected '
-                'stride 1 and no normalisation; infer with it as it is'
-            )
-        self.reach = pac.kernel_size // 2 * pac.dilation
-        self.taps = range(-self.reach, self.reach + 1, pac.dilation)
-        weight = pac.weight.detach()
-        self.out_channels = weight.shape[0]
-        # (O, C, k, k) -> (k*k*O, C)
-        self.weight = nn.Parameter(weight.permute(2, 3, 0, 1).flatten(0, 2))
-        self.bias = None if pac.bias is None else nn.Parameter(pac.bias.detach()[:, None])
-        self.register_buffer('scale', 0.5**0.5 / pac.sigma.detach())
-
-    def forward(self, x_bchw: Tensor, guidance_bdhw: Tensor) -> Tensor:
-        """Convolve x (B, C, H, W) under guidance (B, D, H, W); gives (B, O, H, W)."""
-        height, width = x_bchw.shape[-2:]
-        row = width + self.reach
-        start, length = (self.reach + 1) * row, (height - 1) * row + width
-        weights = self._affinities(self._lay_out(guidance_bdhw * self.scale), row, start, length)
-        given = self.weight @ self._lay_out(x_bchw)
-        taken: list[Tensor] = []
-        for tap, shift in enumerate(self._shifts(row)):
-            channels = slice(tap * self.out_channels, (tap + 1) * self.out_channels)
-            share = given[:, channels, start + shift : start + shift + length]
-            if shift:
-                share = share * weights[shift]
-            elif self.bias is not None:
-                share = share + self.bias
-            taken.append(share)
-        out: Tensor = sum(taken[1:], start=taken[0])
-        return F.pad(out, [0, self.reach]).unflatten(2, (height, row))[..., :width]
-
-    def _shifts(self, row: int) -> list[int]:
-        """Give the distance of each tap along the long row."""
-        return [y * row + x for y, x in product(self.taps, self.taps)]
-
-    def _lay_out(self, x_bchw: Tensor) -> Tensor:
-        """Lay the rows of (B, C, H, W) end to end, with as many zeros around as taps reach."""
-        return F.pad(x_bchw, [0, self.reach, self.reach + 1, self.reach]).flatten(2)
-
-    def _affinities(
-        self, scaled_bdn: Tensor, row: int, start: int, length: int
-    ) -> dict[int, Tensor]:
-        """Give exp(-|f_i - f_j|^2) by the shift from i to j; outside the image it is arbitrary."""
-        weights: dict[int, Tensor] = {}
-        for shift in (s for s in self._shifts(row) if s > 0):
-            ahead = scaled_bdn[..., start : start + length + shift]
-            behind = scaled_bdn[..., start - shift : start + length]
-            weight = (ahead - behind).square().sum(1, keepdim=True).neg().exp()
-            weights[shift], weights[-shift] = weight[..., shift:], weight[..., :length]
+        It is zero where j is left or right of the image, in the row of others. Where j is above
+        or below it may be anything, as x is zero there. Offsets that lead out of the image from
+        everywhere are left out; in the centre None stands for 1.
+        """
+        height, width = guidance_bdhw.shape[-2:]
+        pixels, margin = height * width, self._reach * (width + 1)
+        guidance_bnd = _in_a_row(guidance_bdhw, margin)
+        exponent = -0.5 / self.sigma**2
+        column = torch.arange(width, device=guidance_bnd.device)[:, None]
+        weights: dict[tuple[int, int], Tensor | None] = {(0, 0): None}
+        for dy, dx in self._offsets:
+            if (dy, dx) <= (0, 0) or dy >= height or abs(dx) >= width:
+                continue
+            # K is symmetric: it serves a pixel i, and i + shift in the opposite direction.
+            shift = dy * width + dx
+            ahead = guidance_bnd.narrow(1, margin, pixels + shift)
+            behind = guidance_bnd.narrow(1, margin - shift, pixels + shift)
+            weight = ((ahead - behind).square().sum(2, keepdim=True) * exponent).exp()
+            for sign, start in ((1, shift), (-1, 0)):
+                here = weight.narrow(1, start, pixels)
+                if dx:
+                    inside = (column + sign * dx >= 0) & (column + sign * dx < width)
+                    here = (here.unflatten(1, (height, width)) * inside).flatten(1, 2)
+                weights[sign * dy, sign * dx] = here
         return weights
+
+    def _total(
+        self, weights: dict[tuple[int, int], Tensor | None], height: int, width: int
+    ) -> Tensor:
+        """Sum K, (B, H * W, 1), over the taps inside the image."""
+        total = torch.ones((), device=self.weight.device)
+        for (dy, _), weight in weights.items():
+            if weight is not None:
+                rows = torch.arange(height, device=weight.device) + dy
+                inside = ((rows >= 0) & (rows < height)).repeat_interleave(width)
+                total = total + weight * inside[:, None]
+        return total
+
+
+def _in_a_row(x_bchw: Tensor, margin: int) -> Tensor:
+    """Give (B, H * W, C), with zeros before and behind."""
+    return F.pad(x_bchw.permute(0, 2, 3, 1).flatten(1, 2), [0, 0, margin, margin])

@@ -13,7 +13,7 @@ import pytest
 
 torch = pytest.importorskip('torch')
 
-from sg_depth_ros.networks.pac import PacConv2d, ScatteringPac  # noqa: E402
+from sg_depth_ros.networks.pac import PacConv2d  # noqa: E402
 
 F64 = torch.float64
 
@@ -98,7 +98,7 @@ def test_equals_the_formula_without_bias_and_with_more_outputs_than_inputs(
 
 @pytest.mark.parametrize('normalize', [False, True])
 @pytest.mark.parametrize('dilation', [1, 3])
-@pytest.mark.parametrize(('height', 'width'), [(1, 1), (1, 2), (2, 1), (1, 7), (3, 2)])
+@pytest.mark.parametrize(('height', 'width'), [(1, 1), (1, 2), (2, 1), (6, 1), (1, 7), (3, 2)])
 def test_images_smaller_than_the_window(
     height: int, width: int, dilation: int, normalize: bool
 ) -> None:
@@ -170,22 +170,3 @@ def test_an_even_window_and_guidance_of_another_size_are_refused() -> None:
     layer = PacConv2d(1, 1, 3)
     with pytest.raises(ValueError, match=r'guidance of size \(4, 5\) .* resize the guidance'):
         layer(torch.zeros(1, 1, 8, 10), torch.zeros(1, 1, 4, 5))
-
-
-@pytest.mark.parametrize('bias', [True, False])
-@pytest.mark.parametrize(('height', 'width'), [(7, 9), (1, 1), (1, 6), (4, 1), (2, 3)])
-@pytest.mark.parametrize(('size', 'dilation'), [(1, 1), (3, 1), (3, 2), (5, 1), (5, 3)])
-def test_the_form_for_inference_is_the_same(
-    size: int, dilation: int, height: int, width: int, bias: bool
-) -> None:
-    torch.manual_seed(size)
-    layer = PacConv2d(3, 2, size, dilation=dilation, bias=bias, sigma=0.7).to(F64)
-    v, f = random_case(layer, height, width)
-    with torch.no_grad():
-        torch.testing.assert_close(ScatteringPac(layer)(v, f), layer(v, f), rtol=1e-12, atol=1e-12)
-
-
-@pytest.mark.parametrize('options', [{'stride': 2}, {'normalize': True}], ids=str)
-def test_the_form_for_inference_refuses_what_it_cannot(options: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match='expected stride 1 and no normalisation'):
-        ScatteringPac(PacConv2d(1, 1, 3, **options))

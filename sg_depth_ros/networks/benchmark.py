@@ -1,0 +1,190 @@
+# Copyright 2026 The sg_depth_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What guidance costs: ``python -m sg_depth_ros.networks.benchmark``.
+
+Inference: the decoder of a depth network in the ResNet style as ONNX, plain and guided, by ONNX
+Runtime and OpenVINO on one thread. Training: each guided layer forward and backward in torch,
+beside the formulation by unfold, on a GPU where there is one. All is measured in one process, the
+least of several runs; on the CPU the process's own time counts, so that other programs disturb
+little.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sg_depth_ros.networks.depth_resnet import DepthResNet, DepthResNetConfig
+from sg_depth_ros.networks.encoder import STRIDES
+from sg_depth_ros.networks.guidance import GuidanceConfig
+from sg_depth_ros.networks.pac import PacConv2d
+
+BATCH = 4
+"""Images in a step of training."""
+
+
+class Decoder(nn.Module):
+    """A network's decoder alone, from features to depth."""
+
+    def __init__(self, network: DepthResNet) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, *features: Tensor) -> Tensor:
+        """Give depth from the encoder's features, then those of the segmentation network."""
+        encoded = dict(zip(STRIDES, features, strict=False))
+        guiding = dict(zip(self.network.guidance_strides, features[len(STRIDES) :], strict=True))
+        return self.network.decode(encoded, guiding or None)[0].reciprocal()
+
+
+def unfold_pac(layer: PacConv2d, x_bchw: Tensor, guidance_bdhw: Tensor) -> Tensor:
+    """Compute a 3x3 PAC through all windows in memory, as its authors' implementation does."""
+    size = x_bchw.shape[-2:]
+
+    def windows(values: Tensor) -> Tensor:
+        return F.unfold(values, 3, padding=1).unflatten(1, (-1, 9)).unflatten(3, size)
+
+    difference = windows(guidance_bdhw) - guidance_bdhw[:, :, None]
+    weight = (-0.5 / layer.sigma**2 * difference.square().sum(1)).exp()
+    weighed = windows(x_bchw) * weight[:, None]
+    out = torch.einsum('bckhw,ock->bohw', weighed, layer.weight.flatten(2))
+    return out if layer.bias is None else out + layer.bias[:, None, None]
+
+
+def milliseconds(run: Callable[[], object], device: torch.device, repeats: int) -> float:
+    """Time a function by the process's time on a CPU, by the clock on a GPU."""
+    clock = time.process_time if device.type == 'cpu' else time.perf_counter
+
+    def once() -> float:
+        start = clock()
+        run()
+        if device.type == 'cuda':
+            torch.cuda.synchronize()
+        return clock() - start
+
+    once()
+    return 1e3 * min(once() for _ in range(repeats))
+
+
+def mebibytes(run: Callable[[], Tensor], device: torch.device) -> float:
+    """Measure a training step's memory: its peak on a GPU, what is kept for backward on a CPU."""
+    if device.type == 'cuda':
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        run().sum().backward()
+        return (torch.cuda.max_memory_allocated() - before) / 2**20
+    kept: dict[int, Tensor] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        kept[tensor.untyped_storage().data_ptr()] = tensor
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        run()
+        return sum(tensor.untyped_storage().nbytes() for tensor in kept.values()) / 2**20
+
+
+def measure_training(config: DepthResNetConfig, width: int, height: int, repeats: int) -> None:
+    """Print time and memory of each guided layer's forward and backward pass."""
+    device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
+    print(f'layers forward and backward, batch {BATCH}, {device.type}: ms and MiB')
+    for level, stride in enumerate((16, 8, 4, 2)):
+        inputs, outputs = config.decoder_channels[level : level + 2]
+        shape = (height // stride, width // stride)
+        layer = PacConv2d(inputs, outputs).to(device)
+        x = torch.randn(BATCH, inputs, *shape, device=device, requires_grad=True)
+        f = torch.randn(BATCH, GuidanceConfig().channels, *shape, device=device).requires_grad_()
+        forms: dict[str, Callable[[], Tensor]] = {
+            'plain': lambda: F.conv2d(x, layer.weight, layer.bias, padding=1),  # noqa: B023
+            'PAC': lambda: layer(x, f),  # noqa: B023
+            'PAC by unfold': lambda: unfold_pac(layer, x, f),  # noqa: B023
+        }
+        for name, form in forms.items():
+            time_ms = milliseconds(lambda: form().sum().backward(), device, repeats)  # noqa: B023
+            memory = mebibytes(form, device)
+            size = f'{inputs}->{outputs} at {shape[1]}x{shape[0]}'
+            print(f'  {size:20s} {name:14s} {time_ms:9.2f} {memory:9.1f}', flush=True)
+
+
+def measure_inference(config: DepthResNetConfig, width: int, height: int, repeats: int) -> None:
+    """Print the time of the decoder in each form and run-time."""
+    torch.manual_seed(0)
+    guided = DepthResNet(config).eval()
+    plain = DepthResNet(config.model_copy(update={'guidance': None})).eval()
+    plain.load_state_dict(guided.state_dict(), strict=False)
+    print(f'decoder of {config.encoder} at {width}x{height}, one thread: ms and ratio to plain')
+    baseline: dict[str, float] = {}
+    for name, network in (('plain', plain), ('guided', guided)):
+        features = [
+            torch.randn(1, channels, height // stride, width // stride)
+            for channels, stride in (
+                *((network.encoder.channels[s], s) for s in STRIDES),
+                *((GuidanceConfig().feature_channels, s) for s in network.guidance_strides),
+            )
+        ]
+        data = _as_onnx(Decoder(network).eval(), features)
+        for runtime, load in (('ONNX Runtime', _onnx_runtime), ('OpenVINO', _openvino)):
+            run = load(data, features)
+            time_ms = milliseconds(run, torch.device('cpu'), repeats)
+            ratio = time_ms / baseline.setdefault(runtime, time_ms)
+            print(f'  {name:7s} {runtime:12s} {time_ms:8.2f} {ratio:6.2f}', flush=True)
+
+
+def _as_onnx(network: nn.Module, inputs: list[Tensor]) -> bytes:
+    """Export as bundles are."""
+    program = torch.onnx.export(
+        network, tuple(inputs), opset_version=18, dynamo=True, verbose=False
+    )
+    assert program is not None
+    data: bytes = program.model_proto.SerializeToString()
+    return data
+
+
+def _onnx_runtime(data: bytes, inputs: list[Tensor]) -> Callable[[], object]:
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    session = ort.InferenceSession(data, options, providers=['CPUExecutionProvider'])
+    names = [node.name for node in session.get_inputs()]
+    feed = {name: value.numpy() for name, value in zip(names, inputs, strict=True)}
+    return lambda: session.run(None, feed)
+
+
+def _openvino(data: bytes, inputs: list[Tensor]) -> Callable[[], object]:
+    import openvino as ov
+
+    core = ov.Core()
+    settings = {'INFERENCE_NUM_THREADS': 1, 'INFERENCE_PRECISION_HINT': 'f32'}
+    request = core.compile_model(core.read_model(data), 'CPU', settings).create_infer_request()
+    arrays = [value.numpy() for value in inputs]
+    return lambda: request.infer(arrays, share_inputs=True)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description='Measure what guidance costs.')
+    parser.add_argument('--size', default='640x192', help='width x height of the image')
+    parser.add_argument('--encoder', default=DepthResNetConfig().encoder)
+    parser.add_argument('--channels', type=int, nargs=5, metavar='C', help='of the decoder')
+    parser.add_argument('--repeats', type=int, default=20)
+    parser.add_argument('--only', choices=('training', 'inference'))
+    arguments = parser.parse_args()
+    width, height = map(int, arguments.size.split('x'))
+    values = {'encoder': arguments.encoder, 'decoder_channels': arguments.channels}
+    config = DepthResNetConfig(**{k: v for k, v in values.items() if v is not None})
+    torch.set_num_threads(1)
+    if arguments.only != 'training':
+        measure_inference(config, width, height, arguments.repeats)
+    if arguments.only != 'inference':
+        measure_training(config, width, height, arguments.repeats)
+
+
+if __name__ == '__main__':
+    main()
