@@ -59,6 +59,8 @@ def load_networks(
     """
     try:
         content = torch.load(path, map_location='cpu', weights_only=True)
+        if not isinstance(content, dict):
+            raise TypeError(f'it holds a {type(content).__name__}')
         version = content['format']
     except FileNotFoundError:
         raise

@@ -13,6 +13,7 @@ from typing import Any
 import lightning as L
 import numpy as np
 import torch
+from lightning.pytorch.callbacks import EMAWeightAveraging
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
 
@@ -57,6 +58,20 @@ class WriteNetworks(L.Callback):
         self.best = state_dict['best']
 
 
+class AveragedWeights(EMAWeightAveraging):
+    """Keeps the mean of the weights in the module until the whole validation is over.
+
+    Lightning's own takes it out before the module measures and the networks are written.
+    """
+
+    def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Leave the mean where it is."""
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Bring back the weights that are trained."""
+        super().on_validation_epoch_end(trainer, pl_module)
+
+
 class StopAtNonFinite(L.Callback):
     """Stops a training whose loss is no number any more, before it writes a checkpoint of it."""
 
@@ -97,7 +112,10 @@ class LogProgress(L.Callback):
         loss = outputs['loss'] if isinstance(outputs, dict) else outputs
         pace = (time.monotonic() - self._start) / (step - self._step)
         left = time.strftime('%H:%M:%S', time.gmtime(pace * (steps - step)))
-        print(f'step {step}/{steps}, loss {float(loss):.4f}, {pace:.2f} s a step, {left} left')
+        print(
+            f'step {step}/{steps}, loss {float(loss):.4f}, {pace:.2f} s a step, {left} left',
+            flush=True,
+        )
 
 
 class DepthPictures(L.Callback):

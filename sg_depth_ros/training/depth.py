@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,8 +28,7 @@ from sg_depth_ros.training.intrinsics import LearnedIntrinsics
 from sg_depth_ros.training.reconstruction import Reconstruction, reconstruct
 from sg_depth_ros.training.validation import DepthValidation
 from sg_depth_ros.training.view_synthesis import pose_matrix
-
-_log = logging.getLogger(__name__)
+from sg_depth_ros.training.warm_start import take_fitting
 
 
 class Explanation(NamedTuple):
@@ -54,8 +52,6 @@ class DepthTraining(L.LightningModule):
     :ivar replaced: broken samples so far that others stood in for
     """
 
-    replaced: Tensor
-
     def __init__(self, settings: DepthSettings, cameras: list[str]) -> None:
         super().__init__()
         self.settings = settings
@@ -71,12 +67,12 @@ class DepthTraining(L.LightningModule):
         self.depth = depth.to(memory_format=torch.channels_last)
         self.segmentation.to(memory_format=torch.channels_last)
         self.intrinsics = LearnedIntrinsics(cameras)
-        self.register_buffer('replaced', torch.zeros((), dtype=torch.long))
+        self.replaced = 0
 
     def training_step(self, batch: Sample, _: int) -> Tensor:
         """Give the loss of a batch."""
         batch = Sample(*batch)
-        self.replaced += batch.replaced.sum()
+        self.replaced += int(batch.replaced.sum())
         mirror = batch.mirror if self.settings.flip else None
         inverse_depths = self._inverse_depths(batch.jittered[:, 0], mirror)
         poses = self._poses(batch)
@@ -95,6 +91,14 @@ class DepthTraining(L.LightningModule):
         for name, value in {**terms, 'loss': loss}.items():
             self.log(f'train/{name}', value.detach(), prog_bar=name == 'loss')
         return loss
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep what is no weight."""
+        checkpoint['replaced'] = self.replaced
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on counting."""
+        self.replaced = checkpoint['replaced']
 
     def validation_step(self, batch: Any, _: int) -> None:
         """Nothing by batch: :meth:`on_validation_epoch_end` runs the evaluation's protocol."""
@@ -216,16 +220,7 @@ def _start_from(path: Path, depth: nn.Module, pose: nn.Module) -> None:
     _, found, _ = load_networks(path)
     if found is None:
         raise ValueError(f'{path} holds no depth network; give one that was trained before')
-    own = depth.state_dict()
-    fitting = {
-        name: value
-        for name, value in found.state_dict().items()
-        if name in own and own[name].shape == value.shape
-    }
-    if not fitting:
-        raise ValueError(f'{path} holds another kind of depth network; none of its weights fit')
-    depth.load_state_dict(fitting, strict=False)
-    _log.info('%d of %d tensors of the depth network are from %s', len(fitting), len(own), path)
+    take_fitting(depth, found, path)
     state = torch.load(path, map_location='cpu', weights_only=True)
     if 'pose' in state:
         pose.load_state_dict(state['pose'])

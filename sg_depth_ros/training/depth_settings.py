@@ -84,8 +84,6 @@ class DepthSettings(RunSettings):
 
     segmentation: Path
     """Checkpoint of the segmentation network, which is frozen."""
-    initial: Path | None = None
-    """Checkpoint of an earlier depth training to start from; what fits is taken."""
     network: DepthConfig = DepthResNetConfig()
     pose: PoseNetConfig = PoseNetConfig()
     sources: list[DepthSource]
@@ -95,6 +93,9 @@ class DepthSettings(RunSettings):
     focal_length: float = Field(gt=0)
     """Pixels at the width of ``size``, for which the network predicts depth."""
     jitter: JitterConfig = JitterConfig()
+    zoom: float = Field(default=1.0, gt=0, le=1)
+    """Views show at least this part of the image's width and height, and so other focal lengths
+    and principal points; 1 for whole images."""
     flip: bool = True
     """Show mirrored images to the depth network, half of the time."""
     loss: LossSettings = LossSettings()

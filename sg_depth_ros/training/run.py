@@ -50,7 +50,9 @@ def _filter_once(settings: DepthSettings, checkpoint: Path, kept: Path) -> None:
 def _train_once(settings: DepthSettings, out: Path) -> Path:
     L.seed_everything(settings.seed)
     limits = None if settings.kept is None else read_frame_list(settings.kept)
-    dataset = TripletDataset(settings.sources, settings.size, settings.jitter, limits)
+    dataset = TripletDataset(
+        settings.sources, settings.size, settings.jitter, limits, settings.zoom
+    )
     write_data_report(dataset.drives, out / 'data.json')
     module = DepthTraining(settings, dataset.drives.cameras)
     final = out / 'networks.pt'
@@ -78,8 +80,8 @@ def _train_once(settings: DepthSettings, out: Path) -> Path:
     if trainer.is_global_zero:
         write(final, trainer.global_step)
         write_intrinsics(module, dataset.drives, out / 'intrinsics.json')
-        if replaced := int(module.replaced):
-            _log.warning('%d broken samples were replaced by others', replaced)
+        if module.replaced:
+            _log.warning('%d broken samples were replaced by others', module.replaced)
     return final
 
 

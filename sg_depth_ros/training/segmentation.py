@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 from torchmetrics.classification import MulticlassJaccardIndex
 
 from sg_depth_ros.labels import VOID
-from sg_depth_ros.networks.checkpoint import save_networks
+from sg_depth_ros.networks.checkpoint import load_networks, save_networks
 from sg_depth_ros.networks.segmentation import SegmentationNet
 from sg_depth_ros.training.callbacks import WriteNetworks
 from sg_depth_ros.training.data.augmentation import JitterConfig
@@ -25,6 +25,7 @@ from sg_depth_ros.training.data.order import Draw, OrderedData
 from sg_depth_ros.training.data.segmentation import SegmentationDataset
 from sg_depth_ros.training.segmentation_settings import SegmentationSettings
 from sg_depth_ros.training.trainer import fit
+from sg_depth_ros.training.warm_start import take_fitting
 
 
 class SegmentationTraining(L.LightningModule):
@@ -34,6 +35,9 @@ class SegmentationTraining(L.LightningModule):
         super().__init__()
         self.settings = settings
         network = SegmentationNet(settings.network, settings.pretrained)
+        if settings.initial is not None:
+            earlier, _, _ = load_networks(settings.initial)
+            take_fitting(network, earlier, settings.initial)
         # Depthwise convolutions train several times faster on a CPU in this layout.
         self.network = network.to(memory_format=torch.channels_last)
         self.iou = MulticlassJaccardIndex(settings.network.classes, ignore_index=VOID)

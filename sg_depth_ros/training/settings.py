@@ -24,6 +24,11 @@ class RunSettings(BaseModel):
     """Start encoders from ImageNet weights, where they can be had."""
     size: tuple[int, int] = (640, 192)
     """Width and height that the network sees."""
+    initial: Path | None = None
+    """Checkpoint of an earlier training to start from; what fits is taken."""
+    average: float = Field(default=0.0, ge=0, lt=1)
+    """Decay of a running mean of the weights, such as 0.995, which is then what is validated and
+    written; 0 for the weights as they are."""
     steps: int = Field(default=200_000, ge=1)
     batch: int = Field(default=4, ge=1)
     """Samples of a step, in each process."""

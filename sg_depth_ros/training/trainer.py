@@ -15,7 +15,7 @@ import torch
 from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from sg_depth_ros.training.callbacks import LogProgress, StopAtNonFinite
+from sg_depth_ros.training.callbacks import AveragedWeights, LogProgress, StopAtNonFinite
 from sg_depth_ros.training.data.order import OrderedData
 from sg_depth_ros.training.settings import RunSettings
 
@@ -64,6 +64,8 @@ def fit(
             # First: what is not finite must not be written.
             StopAtNonFinite(),
             *callbacks,
+            # Last: the others see the mean.
+            *([AveragedWeights(decay=settings.average)] if settings.average else []),
             ModelCheckpoint(
                 out,
                 filename=Path(LAST).stem,

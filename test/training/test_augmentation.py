@@ -35,3 +35,17 @@ def test_gray_has_equal_channels_and_no_chance_changes_nothing():
     assert np.ptp(gray, axis=3).max() == 0
     same = ColorJitter(JitterConfig(probability=0))(image, np.random.default_rng(0))
     np.testing.assert_array_equal(same, image)
+
+
+def test_noise_blur_and_night_do_what_they_say():
+    rng = np.random.default_rng(0)
+    flat = np.full((3, 64, 64, 3), 0.6, np.float32)
+    noisy = ColorJitter(JitterConfig(probability=0, noise=0.1))(flat, rng)
+    assert 0 < noisy.std() <= 0.1 and abs(noisy.mean() - 0.6) < 0.01
+    assert np.abs(noisy[0] - noisy[1]).max() > 0  # every frame has grain of its own
+    edge = flat * (np.arange(64) > 31)[:, None]
+    blur = ColorJitter(JitterConfig(probability=0, blur=2.0))
+    steps = [np.diff(blur(edge, rng), axis=2).max() for _ in range(20)]
+    assert min(steps) < 0.3 * 0.6 and max(steps) <= 0.6
+    dark = ColorJitter(JitterConfig(probability=0, night=1.0))(flat, rng)
+    assert 0.06 <= dark.mean() <= 0.3 and 0.015 < dark.std() < 0.025

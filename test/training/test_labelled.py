@@ -82,7 +82,7 @@ def test_camvid_by_hand_decides_and_the_network_refines():
     network = np.array([[2, 3, 9, 14, 0, 0, 0]], np.uint8)
     # Road; wall, a kind of building; terrain; truck; a building that the network calls road;
     # void; a car that the network calls road.
-    expected = [[0, 3, 9, 14, VOID, VOID, VOID]]
+    expected = [[0, 3, 9, 14, 2, VOID, 13]]
     assert refine_camvid(hand, network).tolist() == expected
 
 

@@ -50,8 +50,12 @@ def state(path):
     return torch.load(path, weights_only=True)['segmentation']['state_dict']
 
 
-def test_a_training_that_is_cut_off_reaches_the_same_weights(folder, tmp_path, monkeypatch):
-    whole = train_segmentation(settings(folder), tmp_path / 'whole')
+@pytest.mark.parametrize('average', [0, 0.7])
+def test_a_training_that_is_cut_off_reaches_the_same_weights(
+    folder, tmp_path, monkeypatch, average
+):
+    wanted = settings(folder, average=average)
+    whole = train_segmentation(wanted, tmp_path / 'whole')
     step = SegmentationTraining.training_step
 
     def failing(self, batch, index):
@@ -62,13 +66,39 @@ def test_a_training_that_is_cut_off_reaches_the_same_weights(folder, tmp_path, m
     with monkeypatch.context() as patch:
         patch.setattr(SegmentationTraining, 'training_step', failing)
         with pytest.raises(OSError, match='power'):
-            train_segmentation(settings(folder), tmp_path / 'cut')
-    cut = train_segmentation(settings(folder), tmp_path / 'cut')
+            train_segmentation(wanted, tmp_path / 'cut')
+    cut = train_segmentation(wanted, tmp_path / 'cut')
     for name, value in state(whole).items():
         torch.testing.assert_close(state(cut)[name], value, atol=1e-6, rtol=0)
     network, depth, meta = load_networks(tmp_path / 'whole' / 'best.pt')
     assert depth is None and network.config.classes == 19
     assert meta['provenance']['segmentation_encoder_weights'] == 'random'
+
+
+@pytest.mark.parametrize('end', ['networks.pt', 'best.pt'])
+def test_what_is_written_is_the_mean_of_the_weights(folder, tmp_path, monkeypatch, end):
+    path, decay, name = [], 0.7, 'classifier.weight'
+
+    def record(self, *_):
+        path.append(self.network.state_dict()[name].clone())
+
+    monkeypatch.setattr(SegmentationTraining, 'on_train_batch_end', record)
+    train_segmentation(settings(folder, average=decay, validate_every=6), tmp_path)
+    mean = path[0]
+    for weights in path[1:]:
+        mean = decay * mean + (1 - decay) * weights
+    assert len(path) == 6 and not torch.allclose(mean, path[-1], atol=1e-5)
+    torch.testing.assert_close(state(tmp_path / end)[name], mean)
+
+
+def test_a_training_starts_from_an_earlier_one(folder, tmp_path):
+    first = train_segmentation(settings(folder, steps=2), tmp_path / 'first')
+    # A third class more: all but the classifier is taken.
+    wider = tiny_networks()[0].model_copy(update={'classes': 22})
+    module = SegmentationTraining(settings(folder, initial=first, network=wider))
+    for name, value in module.network.state_dict().items():
+        taken = state(first)[name]
+        assert value.shape != taken.shape if 'classifier' in name else torch.equal(value, taken)
 
 
 def test_a_few_steps_learn_what_is_easy(folder, tmp_path):

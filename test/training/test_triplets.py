@@ -9,6 +9,7 @@ import pytest
 import torch
 from training_worlds import CAMERA, FPS, SPEED, picture, write_drive
 
+from sg_depth_ros.camera import PinholeCamera
 from sg_depth_ros.training.data.augmentation import JitterConfig
 from sg_depth_ros.training.data.order import Draw
 from sg_depth_ros.training.data.sources import FolderSource
@@ -54,6 +55,30 @@ def test_crop_mask_and_size_keep_the_geometry(tmp_path):
     image, camera = data.target(0)
     assert image.shape == (16, 16, 3)
     assert (camera.fx, camera.cx) == pytest.approx((expected[0], expected[2]))
+
+
+def test_a_zoomed_sample_shows_the_same_points(tmp_path):
+    """Depth and intrinsics of a part of the image belong together: a slope stays that slope."""
+    normal = np.array([0.3, -0.2, 1.0])
+    depth = (6 / (CAMERA.rays() @ normal)).astype(np.float32)
+    folder = write_drive(tmp_path / 'a')
+    (folder / 'depth').mkdir()
+    for frame in range(5):
+        path = str(folder / f'depth/{frame:06d}.png')
+        cv2.imwrite(path, np.round(depth * 256).astype(np.uint16))
+    source = FolderSource(path=folder, use_depth=True)
+    data = TripletDataset([source], (64, 32), PLAIN, zoom=0.5)
+    focal = set()
+    for seed in range(8):
+        sample = data[Draw(0, seed)]
+        k = sample.intrinsics.double().numpy()
+        seen = PinholeCamera.from_matrix(k, 64, 32)
+        points = seen.rays() * sample.truth[0].numpy()[..., None]
+        # Nearest pixels are up to half a pixel of the whole image away.
+        np.testing.assert_allclose(points @ normal, 6, rtol=0.02)
+        focal.add(round(k[0, 0], 3))
+        assert 0.99 * CAMERA.fx <= k[0, 0] <= 2.01 * CAMERA.fx
+    assert len(focal) > 4
 
 
 def test_the_seed_of_a_draw_decides_its_changes(drive_folder):

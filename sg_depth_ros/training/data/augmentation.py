@@ -14,7 +14,7 @@ _GRAY = np.array([0.2989, 0.587, 0.114], np.float32)
 
 
 class JitterConfig(BaseModel):
-    """Half widths of the random changes, as torchvision names them, and the share of gray."""
+    """Half widths of the random changes, as torchvision names them, and what a bad camera adds."""
 
     model_config = ConfigDict(extra='forbid', frozen=True)
 
@@ -24,6 +24,12 @@ class JitterConfig(BaseModel):
     hue: float = Field(default=0.05, ge=0, le=0.5)
     gray: float = Field(default=0.0, ge=0, le=1)
     probability: float = Field(default=0.5, ge=0, le=1)
+    blur: float = Field(default=0.0, ge=0)
+    """How far the standard deviation of a Gaussian blur may exceed a tenth of a pixel."""
+    noise: float = Field(default=0.0, ge=0, lt=1)
+    """Largest standard deviation of Gaussian noise, of the full range."""
+    night: float = Field(default=0.0, ge=0, le=1)
+    """Share of samples that are darkened to a tenth to a half, with noise to match."""
 
 
 class ColorJitter:
@@ -51,6 +57,16 @@ class ColorJitter:
         if rng.random() < c.gray:
             gray = images_nhw3 @ _GRAY
             images_nhw3 = np.repeat(gray[..., None], 3, axis=3)
+        noise = rng.uniform(0, c.noise) if c.noise else 0.0
+        if c.night and rng.random() < c.night:
+            images_nhw3 = images_nhw3 * np.float32(rng.uniform(0.1, 0.5))
+            noise += 0.02
+        if c.blur:
+            sigma = rng.uniform(0.1, 0.1 + c.blur)
+            images_nhw3 = np.stack([cv2.GaussianBlur(i, (0, 0), sigma) for i in images_nhw3])
+        if noise:
+            grain = rng.standard_normal(images_nhw3.shape, np.float32) * np.float32(noise)
+            images_nhw3 = np.clip(images_nhw3 + grain, 0, 1)
         return images_nhw3
 
 

@@ -87,8 +87,8 @@ class VideoLabels(_Source):
 class CamVidLabels(_Source):
     """CamVid's eleven classes drawn by hand, refined to Cityscapes' by a network's labels.
 
-    A pixel keeps the network's class where that is a kind of what the hand drew, takes the
-    class that the drawing leaves no choice of, and is void where the two disagree.
+    A pixel keeps the network's class where that is a kind of what the hand drew; where the two
+    disagree it is the first, most common kind of that.
     """
 
     kind: Literal['camvid'] = 'camvid'
@@ -129,21 +129,20 @@ CAMVID_KINDS: tuple[tuple[int, ...], ...] = (
     (0,),  # Road
     (1,),  # Pavement
     (8, 9),  # Tree
-    (6, 7),  # SignSymbol
-    (3, 4),  # Fence
+    (7, 6),  # SignSymbol
+    (4, 3),  # Fence
     (13, 14, 15),  # Car
     (11,),  # Pedestrian
-    (12, 17, 18),  # Bicyclist
+    (18, 12, 17),  # Bicyclist
 )
-"""Which train ids each of CamVid's classes can be."""
+"""Which train ids each of CamVid's classes can be, the most common first."""
 
 
 def refine_camvid(hand: NDArray[np.uint8], network: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Join CamVid labels (H, W) and a network's train ids (H, W) to train ids."""
     table = np.full((256, 256), VOID, np.uint8)
     for camvid_id, kinds in enumerate(CAMVID_KINDS):
-        if len(kinds) == 1:
-            table[camvid_id] = kinds[0]
+        table[camvid_id] = kinds[0]
         table[camvid_id, list(kinds)] = kinds
     return table[hand, network]
 

@@ -64,6 +64,7 @@ class TripletDataset(Dataset[Sample]):
 
     :param size: width and height of the samples
     :param kept: names of the frames to which the targets are limited, as in :meth:`name`
+    :param zoom: smallest part of an image's width and height that a sample shows
     :ivar drives: what was read, and what was left out and why
     :raises ValueError: if a source cannot be read or has no sample
     """
@@ -74,8 +75,9 @@ class TripletDataset(Dataset[Sample]):
         size: tuple[int, int],
         jitter: JitterConfig | None = None,
         kept: Collection[str] | None = None,
+        zoom: float = 1.0,
     ) -> None:
-        self.size = size
+        self.size, self._zoom = size, zoom
         self.drives = read_drives(sources, kept)
         self._jitter = ColorJitter(jitter or JitterConfig())
         self._targets = [
@@ -125,6 +127,8 @@ class TripletDataset(Dataset[Sample]):
         if len({frame.shape for frame in frames}) > 1:
             raise ValueError('its neighbours have another size')
         box = clip.box(frames[0])
+        if self._zoom < 1:
+            box = _zoomed(box, rng.uniform(self._zoom, 1), rng)
         resized = np.stack([resize_image(_cut(frame, box), *self.size) for frame in frames])
         images = np.asarray(resized.astype(np.float32) / 255, np.float32)
         known = sequence.camera or guessed_camera(*frames[0].shape[1::-1])
@@ -168,6 +172,14 @@ def guessed_camera(width: int, height: int) -> PinholeCamera:
     return PinholeCamera(
         width, height, 0.9 * width, 0.9 * width, width / 2 - 0.5, height / 2 - 0.5
     )
+
+
+def _zoomed(box: Box, part: float, rng: np.random.Generator) -> Box:
+    """Take a random part of a box, of the same aspect."""
+    x, y, width, height = box
+    wide, high = round(part * width), round(part * height)
+    left, top = rng.integers(width - wide + 1), rng.integers(height - high + 1)
+    return x + int(left), y + int(top), wide, high
 
 
 def _to_tensor(images_nhw3: NDArray[np.float32]) -> Tensor:
