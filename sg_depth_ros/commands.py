@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -158,9 +158,13 @@ def export(
     size: Annotated[
         str | None, typer.Option(help='WIDTHxHEIGHT of the network; else that of the training.')
     ] = None,
+    precision: Annotated[
+        Literal['fp32', 'fp16'], typer.Option(help='fp16 halves the files; for GPUs.')
+    ] = 'fp32',
 ) -> None:
     """Export a checkpoint as a model bundle; fails where its graphs do not answer as torch."""
     from sg_depth_ros.export import export_checkpoint
 
-    bundle = export_checkpoint(checkpoint, out, size=parse_size(size) if size else None)
+    pixels = parse_size(size) if size else None
+    bundle = export_checkpoint(checkpoint, out, size=pixels, precision=precision)
     Console().print(f'{bundle.path} is written and answers as torch does', highlight=False)

