@@ -51,10 +51,11 @@ EXTRAS = {
         *REPORT,
     ],
     'report': REPORT,
-    'tensorrt': ['tensorrt'],
-    'tensorrt-rtx': ['tensorrt-rtx'],
+    'tensorrt': ['cuda-python', 'onnx', 'tensorrt'],
+    'tensorrt-rtx': ['cuda-python', 'onnx', 'tensorrt-rtx'],
     'test': [
         'colcon-common-extensions',
+        'cuda-python',
         'cyclonedds',
         'import-linter',
         'mypy',
@@ -64,6 +65,8 @@ EXTRAS = {
         # colcon calls setup.py, whose commands later releases no longer have; earlier ones make
         # no wheels by themselves.
         'setuptools>=70.1,<80',
+        # There are no wheels for other machines; its tests are skipped there.
+        'tensorrt-rtx; sys_platform == "linux" and platform_machine == "x86_64"',
         'types-PyYAML',
     ],
 }

@@ -64,6 +64,11 @@ COMMANDS = {
         'Drop images with infinite depth before training again (two-stage training).',
         'train',
     ),
+    'engine': Command(
+        'sg_depth_ros.engines.commands:app',
+        'Build TensorRT engines ahead; list, show and clear the cached ones.',
+        'tensorrt-rtx',
+    ),
     'info': Command('sg_depth_ros.commands:info', 'Check a model bundle and show what it holds.'),
     'export': Command(
         'sg_depth_ros.commands:export',

@@ -15,22 +15,25 @@ from typing import NamedTuple, cast
 from sg_depth_ros.bundle import Bundle, BundleError
 from sg_depth_ros.engines.protocol import (
     Engine,
+    EngineCancelled,
+    EngineError,
     EngineFactory,
+    EngineOptions,
+    NoDeviceError,
+    Precision,
+    Progress,
     RawPrediction,
     StageSeconds,
     available_cores,
+    go_on,
 )
 
-__all__ = ['AUTO', 'ENGINES', 'Engine', 'EngineError', 'RawPrediction', 'StageSeconds']
-__all__ += ['available_cores', 'create_engine']
+__all__ = ['AUTO', 'ENGINES', 'Engine', 'EngineCancelled', 'EngineError', 'Precision']
+__all__ += ['Progress', 'RawPrediction', 'StageSeconds', 'available_cores', 'create_engine']
 
 AUTO = 'auto'
 
 _log = logging.getLogger(__name__)
-
-
-class EngineError(RuntimeError):
-    """No engine could be made; the message says why and what to install."""
 
 
 class Registered(NamedTuple):
@@ -42,18 +45,38 @@ class Registered(NamedTuple):
 
 
 ENGINES = {
+    'tensorrt': Registered(
+        'tensorrt.loading',
+        'open_tensorrt',
+        'TensorRT comes with JetPack, elsewhere: pip install tensorrt cuda-python onnx',
+    ),
+    'tensorrt_rtx': Registered(
+        'tensorrt.loading',
+        'open_tensorrt_rtx',
+        'pip install tensorrt-rtx cuda-python onnx',
+    ),
     'openvino': Registered('openvino', 'OpenVinoEngine', 'pip install openvino'),
     'onnxruntime': Registered('onnxruntime', 'OnnxRuntimeEngine', 'pip install onnxruntime'),
 }
 """By kind, in the order in which ``auto`` tries them: the fastest first."""
 
 
-def create_engine(bundle: Bundle, kind: str = AUTO, threads: int | None = None) -> Engine:
+def create_engine(
+    bundle: Bundle,
+    kind: str = AUTO,
+    threads: int | None = None,
+    precision: Precision | None = None,
+    progress: Progress = go_on,
+) -> Engine:
     """Make a bundle's networks ready to run.
 
     :param kind: a key of ENGINES, or ``auto`` for the first of them that is installed and works
     :param threads: CPU threads to use at most; by default all cores this process may run on
+    :param precision: of a TensorRT engine, by default the bundle's; the others run the bundle's
+        graphs as they are
+    :param progress: told how far an engine is that has to be built, which may take minutes
     :raises EngineError: if the run-time (with ``auto``: none of them) is installed and works
+    :raises EngineCancelled: when ``progress`` has answered so
     :raises BundleError: if the bundle's graphs do not fit its manifest
     :raises ValueError: if ``kind`` or ``threads`` is no possible choice
     """
@@ -62,27 +85,30 @@ def create_engine(bundle: Bundle, kind: str = AUTO, threads: int | None = None) 
     threads = available_cores() if threads is None else threads
     if threads < 1:
         raise ValueError(f'an engine needs at least one thread, found {threads}; give 1 or more')
+    options = EngineOptions(threads, precision, progress)
     failures = []
     for name in ENGINES if kind == AUTO else (kind,):
         try:
-            engine = _create(name, bundle, threads)
-        except BundleError:
+            engine = _create(name, bundle, options)
+        except (BundleError, EngineCancelled):
             raise
         except Exception as error:  # run-times raise whatever they like
             failures.append(f'{name}: {_reason(name, error)}')
             if kind == AUTO:
-                _log.info('engine %s skipped: %s', name, _reason(name, error))
+                usual = isinstance(error, ModuleNotFoundError | NoDeviceError)
+                level = logging.INFO if usual else logging.WARNING
+                _log.log(level, 'engine %s skipped: %s', name, _reason(name, error))
         else:
             return engine
     raise EngineError(f'no engine for {bundle.path}: {"; ".join(failures)}')
 
 
-def _create(name: str, bundle: Bundle, threads: int) -> Engine:
+def _create(name: str, bundle: Bundle, options: EngineOptions) -> Engine:
     entry = ENGINES[name]
     start = perf_counter()
     module = importlib.import_module(f'{__name__}.{entry.module}')
     factory = cast(EngineFactory, getattr(module, entry.factory))
-    engine = factory(bundle, threads)
+    engine = factory(bundle, options)
     _log.info(
         'engine %s %s on %s runs bundle %s; ready in %.2f s',
         engine.name,
@@ -97,4 +123,5 @@ def _create(name: str, bundle: Bundle, threads: int) -> Engine:
 def _reason(name: str, error: Exception) -> str:
     if isinstance(error, ModuleNotFoundError):
         return f'{error.name} is not installed ({ENGINES[name].install})'
-    return f'{type(error).__name__}: {" ".join(str(error).split())}'
+    sentence = ' '.join(str(error).split())
+    return sentence if isinstance(error, EngineError) else f'{type(error).__name__}: {sentence}'

@@ -16,6 +16,7 @@ from sg_depth_ros.engines.protocol import (
     DEPTH_OUTPUT,
     IMAGE,
     LABELS,
+    EngineOptions,
     RawPrediction,
     Specs,
     StageSeconds,
@@ -38,7 +39,8 @@ class OnnxRuntimeEngine:
     name = 'onnxruntime'
     version = ort.__version__
 
-    def __init__(self, bundle: Bundle, threads: int) -> None:
+    def __init__(self, bundle: Bundle, options: EngineOptions) -> None:
+        threads = options.threads
         self.device = cpu_description(threads)
         self._segmentation = _session(bundle.segmentation_onnx, threads)
         self._depth = _session(bundle.depth_onnx, threads)

@@ -17,6 +17,7 @@ from sg_depth_ros.engines.protocol import (
     DEPTH_OUTPUT,
     IMAGE,
     LABELS,
+    EngineOptions,
     RawPrediction,
     Specs,
     StageSeconds,
@@ -32,7 +33,8 @@ class OpenVinoEngine:
     name = 'openvino'
     version = ov.__version__
 
-    def __init__(self, bundle: Bundle, threads: int) -> None:
+    def __init__(self, bundle: Bundle, options: EngineOptions) -> None:
+        threads = options.threads
         self.device = cpu_description(threads)
         core = ov.Core()
         segmentation = _compile(core, bundle.segmentation_onnx, threads)

@@ -6,10 +6,10 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -20,6 +20,23 @@ IMAGE = 'image'
 LABELS = 'labels'
 DEPTH_OUTPUT = 'depth'
 FEATURES_PREFIX = 'features_'
+
+Precision = Literal['fp32', 'fp16', 'int8']
+
+Progress: TypeAlias = Callable[[str, float], bool]
+"""Told what a slow start is doing and which share of it is done; answers whether to go on."""
+
+
+class EngineError(RuntimeError):
+    """No engine could be made, or it no longer runs; the message says why and what to do."""
+
+
+class NoDeviceError(EngineError):
+    """A run-time is for a device that is not in this machine."""
+
+
+class EngineCancelled(Exception):
+    """The one who wanted the engine does not want it any more."""
 
 
 class StageSeconds(NamedTuple):
@@ -69,11 +86,38 @@ class Engine(Protocol):
         """Free memory and threads; the engine and its views are of no use afterwards."""
 
 
+@runtime_checkable
+class Forkable(Protocol):
+    """An engine whose weights several cameras can use at once."""
+
+    def fork(self) -> Engine:
+        """Give an engine with the same weights and memory of its own for everything else."""
+
+
+def go_on(phase: str, fraction: float) -> bool:
+    """Be a ``Progress`` that nobody looks at."""
+    return True
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """What the user asks of an engine, whichever it is."""
+
+    threads: int
+    """CPU threads at most."""
+    precision: Precision | None = None
+    """Of an engine that is built; None is the bundle's. Those that run the graphs ignore it."""
+    progress: Progress = go_on
+
+
 class EngineFactory(Protocol):
     """How the registry makes an engine; raises whatever keeps its run-time from working."""
 
-    def __call__(self, bundle: Bundle, threads: int) -> Engine:
-        """Compile a bundle's networks for at most ``threads`` CPU threads."""
+    def __call__(self, bundle: Bundle, options: EngineOptions) -> Engine:
+        """Make a bundle's networks ready to run.
+
+        :raises EngineCancelled: when ``options.progress`` has answered so
+        """
 
 
 class TensorSpec(NamedTuple):

@@ -1,6 +1,6 @@
 # Copyright 2026 The sg_depth_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""One engine for several cameras, which take turns."""
+"""One engine for several cameras: they take turns, or share its weights if it can be forked."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sg_depth_ros.bundle import Bundle
-from sg_depth_ros.engines.protocol import Engine, RawPrediction
+from sg_depth_ros.engines.protocol import Engine, Forkable, Precision, Progress, RawPrediction
 
-Create = Callable[[Bundle, str, int | None], Engine]
+Create = Callable[[Bundle, str, int | None, Precision | None, Progress], Engine]
 
 
 class SharedEngine:
@@ -25,26 +25,49 @@ class SharedEngine:
         self._create = create
         self._loading = threading.Lock()
         self._engine: Engine | None = None
-        self._key: tuple[str, str, int | None] | None = None
+        self._key: tuple[str, str, int | None, Precision | None] | None = None
         self._users = 0
         self._turns = _Turns()
 
-    def open(self, bundle: Bundle, kind: str, threads: int | None) -> Engine:
+    def open(
+        self,
+        bundle: Bundle,
+        kind: str,
+        threads: int | None,
+        precision: Precision | None,
+        progress: Progress,
+    ) -> Engine:
         """Give a handle that is an engine itself.
 
-        :raises ValueError: when the engine in use is of another bundle, kind or thread count
+        :raises ValueError: when the engine in use is of another bundle, kind, thread count or
+            precision
         """
         with self._loading:
-            key = (bundle.digest, kind, threads)
-            if self._engine is None:
-                self._engine, self._key = self._create(bundle, kind, threads), key
+            key = (bundle.digest, kind, threads, precision)
+            engine = self._engine
+            if engine is None:
+                # The first camera also keeps the weights for those that come later.
+                self._engine = engine = self._create(bundle, kind, threads, precision, progress)
+                self._key = key
             elif key != self._key:
                 raise ValueError(
-                    f'cameras that share an engine must have the same bundle, engine and threads, '
-                    f'found {key} beside {self._key}; run a process for each'
+                    f'cameras that share an engine must have the same bundle, engine, threads and '
+                    f'precision, found {key} beside {self._key}; run a process for each'
                 )
-            self._users += 1
-            return _Handle(self._engine, self._turns, self._release)
+            elif isinstance(engine, Forkable):
+                return self._lend(engine.fork(), _Turns(), own=True)
+            return self._lend(engine, self._turns, own=False)
+
+    def _lend(self, engine: Engine, turns: _Turns, own: bool) -> Engine:
+        """Give a handle; one with an engine of its own closes that as well."""
+        self._users += 1
+
+        def release() -> None:
+            if own:
+                engine.close()
+            self._release()
+
+        return _Handle(engine, turns, release)
 
     def _release(self) -> None:
         with self._loading:

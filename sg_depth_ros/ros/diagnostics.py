@@ -24,6 +24,8 @@ class Health:
     wanted: bool
     """Whether anybody listens to an output."""
     state: State
+    progress: tuple[str, float] | None
+    """What a slow start of the engine is at, and the share that is done."""
     failure: str
     """Why the node cannot work; empty if it can."""
     camera_problem: str
@@ -36,6 +38,11 @@ class Health:
     """Of the last frame, if there was one."""
     identity: dict[str, str]
     """Engine, device, bundle and scale, as far as known."""
+
+
+def describe(phase: str, fraction: float) -> str:
+    """Say how far the building of an engine is."""
+    return f'{fraction:.0%} ({phase})'
 
 
 def diagnose(health: Health) -> tuple[bytes, str]:
@@ -51,11 +58,12 @@ def _findings(health: Health) -> Iterable[tuple[bytes, str]]:
     if health.failure:
         yield error, health.failure
         return
+    if health.state == 'loading' and (health.active or health.progress):
+        doing = f'building the engine, {describe(*health.progress)}' if health.progress else ''
+        yield warn, f'{doing or "loading the networks"}; images are dropped until they are ready'
+        return
     if not health.active:
         yield ok, 'not active'
-        return
-    if health.state == 'loading':
-        yield warn, 'loading the networks; images are dropped until they are ready'
         return
     if not health.wanted:
         yield ok, 'idle, since nobody subscribes to an output'
@@ -99,6 +107,7 @@ def diagnostic_status(name: str, health: Health) -> DiagnosticStatus:
     values = {
         **health.identity,
         'state': health.state if health.active else 'not active',
+        **({'engine build': describe(*health.progress)} if health.progress else {}),
         **(scale_values(health.parameters.scale_mode, health.scale) if health.scale else {}),
         'image topic': health.image_topic,
         'rate (Hz)': f'{summary.rate:.2f}',

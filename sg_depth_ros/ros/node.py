@@ -10,7 +10,7 @@ import operator
 import sys
 import time
 from collections.abc import Callable, Collection, Sequence
-from typing import Any
+from typing import Any, cast
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
@@ -28,11 +28,11 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_srvs.srv import Trigger
 
 from sg_depth_ros.bundle import Bundle, load_bundle
-from sg_depth_ros.engines import create_engine
+from sg_depth_ros.engines import Precision, Progress, create_engine
 from sg_depth_ros.engines.shared import Create, SharedEngine
 from sg_depth_ros.estimator import Estimator
 from sg_depth_ros.labels import Label
-from sg_depth_ros.ros.diagnostics import Health, diagnostic_status
+from sg_depth_ros.ros.diagnostics import Health, describe, diagnostic_status
 from sg_depth_ros.ros.logging_bridge import log_to_ros
 from sg_depth_ros.ros.outputs import Outputs
 from sg_depth_ros.ros.parameters import check_labels, declare_parameters, names_in, read_parameters
@@ -44,12 +44,21 @@ NODE_NAME = 'sg_depth'
 STOP_TIMEOUT = 5.0
 """Seconds to wait for the frame in work at the end."""
 
-EstimatorFactory = Callable[[Bundle, str, int | None], Estimator]
+PROGRESS_SECONDS = 5.0
+"""Between two lines about an engine that is being built."""
+
+EstimatorFactory = Callable[[Bundle, str, int | None, Precision | None, Progress], Estimator]
 
 
-def create_estimator(bundle: Bundle, engine: str, threads: int | None) -> Estimator:
+def create_estimator(
+    bundle: Bundle,
+    engine: str,
+    threads: int | None,
+    precision: Precision | None,
+    progress: Progress,
+) -> Estimator:
     """Put a bundle into an engine."""
-    return Estimator(bundle, create_engine(bundle, engine, threads))
+    return Estimator(bundle, create_engine(bundle, engine, threads, precision, progress))
 
 
 class DepthNode(LifecycleNode):
@@ -69,7 +78,8 @@ class DepthNode(LifecycleNode):
         """Declare the parameters and begin with diagnostics.
 
         :param load: reads a bundle by folder or name.
-        :param create: makes the estimator, given the bundle, the engine's kind and the threads.
+        :param create: makes the estimator, given the bundle, the engine's kind, the threads, the
+            precision, and whom to tell how far it is.
         :param options: those of ``rclpy.node.Node``.
         :raises rclpy.exceptions.ParameterException: when a given parameter is bad.
         """
@@ -179,13 +189,18 @@ class DepthNode(LifecycleNode):
             qos_overriding_options=QoSOverridingOptions.with_default_policies(),
         )
         parameters = read_parameters(self)
+        chosen = parameters.engine_precision
         self.get_logger().info(
             f'loading bundle {bundle.manifest.name} from {bundle.path}; an engine that is built '
             'for the first time may take minutes'
         )
         self._worker = InferenceWorker(
             functools.partial(
-                self._create_estimator, bundle, parameters.engine, parameters.threads or None
+                self._create_estimator,
+                bundle,
+                parameters.engine,
+                parameters.threads or None,
+                None if chosen == 'bundle' else cast(Precision, chosen),
             ),
             self._pipeline.process,
             functools.partial(self._on_loaded, time.monotonic()),
@@ -292,10 +307,17 @@ class DepthNode(LifecycleNode):
         worker, pipeline = self._worker, self._pipeline
         scale = pipeline.scale if pipeline else None
         metric = scale is not None and scale.state not in ('off', 'waiting')
+        progress = worker.progress if worker else None
+        if progress:
+            self.get_logger().info(
+                f'building the engine: {describe(*progress)}',
+                throttle_duration_sec=PROGRESS_SECONDS,
+            )
         health = Health(
             active=self._active,
             wanted=self._image is not None,
             state=worker.state if worker else 'stopped',
+            progress=progress,
             failure=self._failure,
             camera_problem=pipeline.camera_problem if pipeline else '',
             image_topic=self._image_topic,
@@ -333,8 +355,14 @@ def make_nodes(
         return [DepthNode(**options)]
     shared = SharedEngine(create)
 
-    def estimator(bundle: Bundle, engine: str, threads: int | None) -> Estimator:
-        return Estimator(bundle, shared.open(bundle, engine, threads))
+    def estimator(
+        bundle: Bundle,
+        engine: str,
+        threads: int | None,
+        precision: Precision | None,
+        progress: Progress,
+    ) -> Estimator:
+        return Estimator(bundle, shared.open(bundle, engine, threads, precision, progress))
 
     return [DepthNode(create=estimator, namespace=camera, **options) for camera in cameras]
 

@@ -18,7 +18,7 @@ from rcl_interfaces.msg import (
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from sg_depth_ros.engines import AUTO, ENGINES
+from sg_depth_ros.engines import AUTO, ENGINES, Precision
 from sg_depth_ros.estimator import DEFAULT_BUNDLE
 from sg_depth_ros.labels import Label, Role
 from sg_depth_ros.scale import MODES, ScaleSettings
@@ -57,6 +57,13 @@ class DepthParameters:
         AUTO,
         'Run-time of the networks; auto takes the fastest that is installed and works',
         choices=(AUTO, *ENGINES),
+        read_only=True,
+    )
+    engine_precision: str = _option(
+        'bundle',
+        'Precision of a TensorRT engine; bundle is that of the bundle, which all others run as it '
+        'is',
+        choices=('bundle', *get_args(Precision)),
         read_only=True,
     )
     threads: int = _option(

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from typing import Generic, Literal, TypeVar
 
 State = Literal['loading', 'ready', 'failed', 'stopped']
+Report = Callable[[str, float], bool]
+"""Takes what loading is at and the share that is done; answers whether it is to go on."""
 
 ModelT = TypeVar('ModelT')
 FrameT = TypeVar('FrameT')
@@ -23,14 +25,14 @@ class InferenceWorker(Generic[ModelT, FrameT]):
 
     def __init__(
         self,
-        load: Callable[[], ModelT],
+        load: Callable[[Report], ModelT],
         process: Callable[[ModelT, FrameT], None],
         loaded: Callable[[ModelT | Exception], None],
         close: Callable[[ModelT], None],
     ) -> None:
         """Start the thread.
 
-        :param load: makes the model.
+        :param load: makes the model; reports how far it is, and raises when told to stop.
         :param process: works on one frame; must handle its errors.
         :param loaded: told the model, or the error that loading raised.
         :param close: frees the model when the worker stops.
@@ -39,6 +41,7 @@ class InferenceWorker(Generic[ModelT, FrameT]):
         self._condition = threading.Condition()
         self._frame: FrameT | None = None
         self._state: State = 'loading'
+        self._progress: tuple[str, float] | None = None
         # A daemon, so that a build inside a vendor's library cannot keep the process from ending.
         self._thread = threading.Thread(target=self._run, name='inference', daemon=True)
         self._thread.start()
@@ -47,6 +50,11 @@ class InferenceWorker(Generic[ModelT, FrameT]):
     def state(self) -> State:
         """What the thread is doing; ``failed`` is final."""
         return self._state
+
+    @property
+    def progress(self) -> tuple[str, float] | None:
+        """What a slow start is at and the share that is done; None where it is not slow."""
+        return self._progress if self._state == 'loading' else None
 
     def submit(self, frame: FrameT) -> bool:
         """Offer a frame to a worker that is ready; tell whether one that waited was dropped."""
@@ -64,8 +72,8 @@ class InferenceWorker(Generic[ModelT, FrameT]):
     def stop(self, timeout: float) -> bool:
         """End the thread after the frame in work; tell whether it ended within the seconds.
 
-        A thread that is still loading cannot be interrupted: it ends, and frees the model, when
-        loading is done.
+        A thread that is still loading is told to stop when it reports next; one that does not
+        report ends, and frees the model, when loading is done.
         """
         with self._condition:
             self._state = 'stopped'
@@ -75,7 +83,7 @@ class InferenceWorker(Generic[ModelT, FrameT]):
 
     def _run(self) -> None:
         try:
-            model = self._load()
+            model = self._load(self._report)
         except Exception as error:  # run-times raise whatever they like
             if self._advance('failed'):
                 self._loaded(error)
@@ -87,6 +95,10 @@ class InferenceWorker(Generic[ModelT, FrameT]):
                 self._process(model, frame)
         finally:
             self._close(model)
+
+    def _report(self, phase: str, fraction: float) -> bool:
+        self._progress = (phase, fraction)
+        return self._state == 'loading'
 
     def _advance(self, state: State) -> bool:
         """Leave the state ``loading``, unless the worker was stopped meanwhile."""

@@ -1,0 +1,58 @@
+# Copyright 2026 The sg_depth_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""A bundle's ONNX graphs as TensorRT takes them, in the precision that is asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from sg_depth_ros.bundle import Bundle
+from sg_depth_ros.engines.protocol import IMAGE, EngineError, Precision
+
+RECIPE = 1
+"""Counts the changes of what is made here, since cached engines depend on it."""
+
+
+def check_precision(bundle: Bundle, precision: Precision) -> None:
+    """Raise EngineError unless an engine of this precision can be made of a bundle."""
+    own = bundle.manifest.precision
+    if precision == own:
+        return
+    cure = (
+        'make a quantised bundle of it with sg_depth quantize'
+        if (own, precision) == ('fp32', 'int8')
+        else f'ask for {own}, or take the bundle that it was made of'
+    )
+    raise EngineError(
+        f'an engine in {precision} cannot be made of {bundle.path}, whose graphs are in {own}; '
+        f'{cure}'
+    )
+
+
+def prepare_graph(file: Path) -> bytes:
+    """Give a serialised ONNX model that TensorRT can parse."""
+    import onnx
+
+    model = onnx.load(file)
+    _cast_images_first(model)
+    data: bytes = model.SerializeToString()
+    return data
+
+
+def _cast_images_first(model: Any) -> None:
+    """Let a cast be the first that reads a uint8 image: TensorRT does nothing else with one."""
+    from onnx import TensorProto, helper
+
+    graph = model.graph
+    for image in graph.input:
+        readers = [node.op_type for node in graph.node if image.name in node.input]
+        if image.type.tensor_type.elem_type != TensorProto.UINT8 or set(readers) == {'Cast'}:
+            continue
+        values = f'{IMAGE}_values'
+        for node in graph.node:
+            node.input[:] = [values if name == image.name else name for name in node.input]
+        cast = helper.make_node('Cast', [image.name], [values], values, to=TensorProto.FLOAT)
+        graph.node.insert(0, cast)
+    # They hold the types from before.
+    del graph.value_info[:]

@@ -1,0 +1,134 @@
+# Copyright 2026 The sg_depth_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""From a bundle to a TensorRT engine: out of the cache, or built, checked and put there."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sg_depth_ros.bundle import Bundle
+from sg_depth_ros.engines.comparison import Comparison, require_agreement
+from sg_depth_ros.engines.protocol import (
+    Engine,
+    EngineCancelled,
+    EngineOptions,
+    Progress,
+    available_cores,
+    go_on,
+)
+from sg_depth_ros.engines.tensorrt.builder import build_plan
+from sg_depth_ros.engines.tensorrt.cache import NOT_CHECKED, EngineCache, Entry
+from sg_depth_ros.engines.tensorrt.engine import Networks, TensorRtEngine
+from sg_depth_ros.engines.tensorrt.flavour import load_flavour
+from sg_depth_ros.engines.tensorrt.gpu import Gpu, find_gpu
+from sg_depth_ros.engines.tensorrt.graph import prepare_graph
+from sg_depth_ros.engines.tensorrt.orders import Order
+
+_log = logging.getLogger(__name__)
+
+
+def open_tensorrt(bundle: Bundle, options: EngineOptions) -> Engine:
+    """Be the registry's ``EngineFactory`` for TensorRT."""
+    return _open('tensorrt', bundle, options)
+
+
+def open_tensorrt_rtx(bundle: Bundle, options: EngineOptions) -> Engine:
+    """Be the registry's ``EngineFactory`` for TensorRT-RTX."""
+    return _open('tensorrt_rtx', bundle, options)
+
+
+def _open(name: str, bundle: Bundle, options: EngineOptions) -> Engine:
+    flavour, gpu = load_flavour(name), find_gpu()
+    precision = options.precision or bundle.manifest.precision
+    order = Order(bundle, flavour, precision, gpu.capability, gpu)
+    entry = obtain(order, EngineCache(), options.progress)
+    return _run(order, gpu, entry)
+
+
+def obtain(order: Order, cache: EngineCache, progress: Progress = go_on) -> Entry:
+    """Give a built engine, out of the cache if it is there.
+
+    One that was built where no GPU could check it is checked where there is one.
+
+    :raises EngineError: if it cannot be built, or answers otherwise than ONNX Runtime; then it is
+        not kept
+    :raises EngineCancelled: when ``progress`` has answered so
+    """
+    return cache.get(
+        order.key,
+        lambda: _checked(order, build(order, progress), progress),
+        progress,
+        lambda found: _checked(order, found, progress) if found.check == NOT_CHECKED else found,
+    )
+
+
+def build(order: Order, progress: Progress = go_on) -> Entry:
+    """Build both networks; raises EngineError and EngineCancelled."""
+    bundle, start = order.bundle, perf_counter()
+
+    def plan(network: str, file: Path, half: int) -> bytes:
+        def report(phase: str, fraction: float) -> bool:
+            return progress(f'{network}: {phase}', (half + fraction) / 2)
+
+        if not report('reading the graph', 0.0):
+            raise EngineCancelled('the build was stopped')
+        return build_plan(
+            order.flavour,
+            prepare_graph(file),
+            order.precision,
+            report,
+            order.capability,
+            order.workspace_mib,
+        )
+
+    segmentation = plan('segmentation', bundle.segmentation_onnx, 0)
+    depth = plan('depth', bundle.depth_onnx, 1)
+    _log.info('built an engine of %s in %.1f s', bundle.manifest.name, perf_counter() - start)
+    return Entry(order.key, segmentation, depth)
+
+
+def check(
+    order: Order, gpu: Gpu, entry: Entry, reference: Engine, progress: Progress
+) -> Comparison:
+    """Run a built engine beside a reference; raises EngineError where it answers otherwise."""
+    spec = order.bundle.manifest.input
+    engine = _run(order, gpu, entry)
+
+    def images() -> Iterable[NDArray[np.uint8]]:
+        for image in order.images(spec.width, spec.height):
+            if not progress('checking against ONNX Runtime', 1.0):
+                raise EngineCancelled('the check was stopped')
+            yield image
+
+    try:
+        return require_agreement(engine, reference, images(), order.precision)
+    finally:
+        engine.close()
+
+
+def _checked(order: Order, entry: Entry, progress: Progress) -> Entry:
+    """Check an engine where there is a GPU for it, and note the outcome."""
+    if order.gpu is None:
+        return entry
+    from sg_depth_ros.engines.onnxruntime import OnnxRuntimeEngine
+
+    reference = OnnxRuntimeEngine(order.bundle, EngineOptions(available_cores()))
+    try:
+        comparison = check(order, order.gpu, entry, reference, progress)
+    finally:
+        reference.close()
+    _log.info('checked against ONNX Runtime: %s', comparison)
+    return dataclasses.replace(entry, check=str(comparison))
+
+
+def _run(order: Order, gpu: Gpu, entry: Entry) -> TensorRtEngine:
+    return TensorRtEngine(
+        Networks(order.flavour, gpu, order.bundle, entry.segmentation, entry.depth)
+    )
