@@ -130,7 +130,7 @@ class EngineCache:
         with self._locked(path, progress) as locked:
             try:
                 found = read_entry(path, key)
-            except FileNotFoundError:
+            except (FileNotFoundError, NotADirectoryError):
                 found = None
             except (DamagedError, OSError) as error:
                 _log.warning('%s is not used but built again: %s', path, error)
