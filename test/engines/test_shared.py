@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from sg_depth_ros.engines import RawPrediction, StageSeconds
+from sg_depth_ros.engines.protocol import go_on
 from sg_depth_ros.engines.shared import SharedEngine
 
-BUNDLE = SimpleNamespace(digest='a')
+REQUEST = (SimpleNamespace(digest='a'), 'auto', None, None, go_on)
 
 
 class Counting:
@@ -52,7 +53,7 @@ def shared(made):
 
 
 def test_cameras_take_turns_and_keep_their_own_answers(shared, made):
-    handles = [shared.open(BUNDLE, 'auto', None) for _ in range(3)]
+    handles = [shared.open(*REQUEST) for _ in range(3)]
     start = threading.Barrier(3)
 
     def drive(camera):
@@ -75,16 +76,64 @@ def test_cameras_take_turns_and_keep_their_own_answers(shared, made):
 
 
 def test_the_last_one_closes_it_and_the_next_makes_another(shared, made):
-    first, second = (shared.open(BUNDLE, 'auto', None) for _ in range(2))
+    first, second = (shared.open(*REQUEST) for _ in range(2))
     first.close()
     assert made[0].closed == 0
     second.close()
     assert made[0].closed == 1
-    shared.open(BUNDLE, 'auto', None)
+    shared.open(*REQUEST)
     assert len(made) == 2
 
 
-def test_another_bundle_is_refused(shared):
-    shared.open(BUNDLE, 'auto', None)
+@pytest.mark.parametrize(
+    'change', [{0: SimpleNamespace(digest='b')}, {1: 'onnxruntime'}, {2: 1}, {3: 'fp16'}]
+)
+def test_another_engine_is_refused(shared, change):
+    shared.open(*REQUEST)
+    other = [change.get(i, value) for i, value in enumerate(REQUEST)]
     with pytest.raises(ValueError, match='must have the same bundle'):
-        shared.open(SimpleNamespace(digest='b'), 'auto', None)
+        shared.open(*other)
+
+
+class Forking(Counting):
+    """Gives out others that work at the same time."""
+
+    def __init__(self):
+        super().__init__()
+        self.forks = []
+
+    def fork(self):
+        self.forks.append(Counting())
+        return self.forks[-1]
+
+
+def test_cameras_of_an_engine_that_forks_do_not_wait_for_each_other():
+    engine = Forking()
+    shared = SharedEngine(lambda *_: engine)
+    first, second, third = (shared.open(*REQUEST) for _ in range(3))
+    inside, leave = threading.Event(), threading.Event()
+    answer = engine.infer
+
+    def infer(image_hw3):
+        inside.set()
+        assert leave.wait(30)
+        return answer(image_hw3)
+
+    engine.infer = infer
+    thread = threading.Thread(target=first.infer, args=(np.array(1),))
+    thread.start()
+    assert inside.wait(30)
+    assert second.infer(np.array(2)).depth_hw.item() == 2
+    assert third.infer(np.array(3)).depth_hw.item() == 3
+    leave.set()
+    thread.join(30)
+    assert [fork.asked for fork in engine.forks] == [[2], [3]]
+    first.close()
+    second.close()
+    assert (engine.closed, [fork.closed for fork in engine.forks]) == (0, [1, 0])
+    fourth = shared.open(*REQUEST)
+    assert len(engine.forks) == 3
+    third.close()
+    fourth.close()
+    assert engine.closed == 1
+    assert all(fork.closed == 1 for fork in engine.forks)

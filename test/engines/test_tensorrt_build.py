@@ -193,7 +193,7 @@ def test_multiply_adds_are_counted_by_their_precision() -> None:
         check_types(trt, half, 'fp32')
     with pytest.raises(EngineError, match='in int8 does'):
         check_types(trt, half, 'int8')
-    with pytest.raises(EngineError, match='exponentials .* in less than fp32'):
+    with pytest.raises(EngineError, match=r'exponentials .* in less than fp32'):
         check_types(trt, convolutions('float16', exact_exponential=False)[0], 'fp16')
 
 

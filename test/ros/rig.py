@@ -58,8 +58,9 @@ def fake_bundle():
 class FakeEstimator:
     """Depth is the red value of the pixel, doubled when the camera is known; blue > 200 is sky."""
 
-    def __init__(self, bundle, engine='auto', threads=None):
+    def __init__(self, bundle, engine='auto', threads=None, precision=None, progress=None):
         self.bundle = bundle
+        self.precision = precision
         self.engine = SimpleNamespace(name=f'fake-{engine}', device=f'CPU ({threads} threads)')
         self.gate = threading.Event()
         self.gate.set()

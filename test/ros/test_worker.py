@@ -17,10 +17,13 @@ class Recorder:
     def __init__(self):
         self.may_load, self.may_process = threading.Event(), threading.Event()
         self.started, self.loaded = threading.Event(), threading.Event()
+        self.reported = threading.Event()
         self.frames, self.results, self.closed = [], [], []
         self.worker = InferenceWorker(self.load, self.process, self.on_loaded, self.closed.append)
 
-    def load(self):
+    def load(self, report):
+        self.go_on = report('preparing', 0.25)
+        self.reported.set()
         assert self.may_load.wait(TIMEOUT)
         return 'model'
 
@@ -37,9 +40,13 @@ class Recorder:
 def test_the_newest_frame_is_kept_and_the_frame_in_work_is_finished():
     recorder = Recorder()
     assert recorder.worker.state == 'loading'
+    assert recorder.reported.wait(TIMEOUT)
+    assert recorder.go_on
+    assert recorder.worker.progress == ('preparing', 0.25)
     recorder.may_load.set()
     assert recorder.loaded.wait(TIMEOUT)
     assert recorder.worker.state == 'ready'
+    assert recorder.worker.progress is None
     assert not recorder.worker.submit(1)
     assert recorder.started.wait(TIMEOUT)
     assert [recorder.worker.submit(n) for n in (2, 3, 4)] == [False, True, True]
@@ -58,6 +65,7 @@ def test_the_newest_frame_is_kept_and_the_frame_in_work_is_finished():
 def test_a_worker_that_is_stopped_while_it_loads_frees_the_model_later():
     recorder = Recorder()
     assert not recorder.worker.stop(timeout=0.01)
+    assert not recorder.worker._report('going on', 0.5)
     recorder.may_load.set()
     assert recorder.worker.stop(TIMEOUT)
     assert recorder.closed == ['model']
@@ -69,7 +77,7 @@ def test_an_error_in_loading_is_reported():
     results = []
     error = RuntimeError('no GPU')
 
-    def load():
+    def load(report):
         raise error
 
     worker = InferenceWorker(load, None, results.append, None)
