@@ -16,7 +16,9 @@ from rich.table import Table
 BundleOption = Annotated[
     str, typer.Option(help='Model bundle: a folder, or the name of an installed one.')
 ]
-EngineOption = Annotated[str, typer.Option(help='auto, openvino or onnxruntime.')]
+EngineOption = Annotated[
+    str, typer.Option(help='auto, tensorrt, tensorrt_rtx, openvino or onnxruntime.')
+]
 OutOption = Annotated[Path, typer.Option(help='Where to write.')]
 DEFAULT_BUNDLE = 'sg_depth_small'
 

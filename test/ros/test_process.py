@@ -83,7 +83,7 @@ def test_a_bad_parameter_ends_it_with_one_line(processes):
     node = processes('-m', 'sg_depth_ros.ros.node', '--ros-args', '-p', 'engine:=steam')
     output, _ = node.communicate(timeout=TIMEOUT)
     assert node.returncode == 1
-    assert 'engine must be one of auto, openvino, onnxruntime' in output
+    assert 'engine must be one of auto, tensorrt, tensorrt_rtx, openvino, onnxruntime' in output
     assert len(output.strip().splitlines()) == 1
 
 
