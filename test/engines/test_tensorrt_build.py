@@ -71,10 +71,15 @@ def parsed(graph: bytes) -> object:
 @pytest.mark.parametrize('capability', CAPABILITIES, ids=['sm89', 'sm120'])
 @pytest.mark.parametrize('name', BUNDLES)
 def test_every_bundle_builds(name: str, capability: tuple[int, int]) -> None:
+    """That the types are those of the precision is checked by the build itself."""
     bundle = load_bundle(MODELS / name)
-    entry = loading.build(order(bundle, capability=capability))
-    assert min(len(entry.segmentation), len(entry.depth)) > 100_000
-    assert entry.check == NOT_CHECKED
+    own = bundle.manifest.precision
+    sizes = []
+    for precision in dict.fromkeys([own, 'fp16' if own == 'fp32' else own]):
+        entry = loading.build(order(bundle, capability=capability, precision=precision))
+        assert entry.check == NOT_CHECKED
+        sizes.append(len(entry.segmentation) + len(entry.depth))
+    assert sizes == sorted(sizes, reverse=True) and sizes[-1] > 100_000
 
 
 def test_every_known_capability_builds(formula_bundle: Bundle) -> None:
@@ -205,6 +210,7 @@ def test_a_precision_that_cannot_be_had_is_refused_before_the_work(
     half = make_bundle(folder='half', precision='fp16')
     with pytest.raises(EngineError, match='whose graphs are in fp16; ask for fp16, or take'):
         order(half, precision='fp32')
+    assert order(formula_bundle, precision='fp16').key != order(formula_bundle).key
 
 
 def test_workspace_reaches_the_builder(formula_bundle: Bundle) -> None:

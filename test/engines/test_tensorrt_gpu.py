@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 pytest.importorskip('onnx', reason='onnx is not installed')
 pytest.importorskip('cuda.bindings.runtime', reason='cuda-python is not installed')
 
-from sg_depth_ros.bundle import Bundle, load_bundle  # noqa: E402
-from sg_depth_ros.engines import Engine, create_engine  # noqa: E402
-from sg_depth_ros.engines.check_images import street_images  # noqa: E402
-from sg_depth_ros.engines.comparison import require_agreement  # noqa: E402
-from sg_depth_ros.engines.shared import SharedEngine  # noqa: E402
-from sg_depth_ros.engines.tensorrt import gpu, loading  # noqa: E402
-from sg_depth_ros.engines.tensorrt.cache import NOT_CHECKED, EngineCache  # noqa: E402
-from sg_depth_ros.engines.tensorrt.flavour import load_flavour  # noqa: E402
+from sg_depth_ros.bundle import Bundle, load_bundle
+from sg_depth_ros.engines import Engine, create_engine
+from sg_depth_ros.engines.check_images import street_images
+from sg_depth_ros.engines.comparison import require_agreement
+from sg_depth_ros.engines.shared import SharedEngine
+from sg_depth_ros.engines.tensorrt import gpu, loading
+from sg_depth_ros.engines.tensorrt.cache import NOT_CHECKED, EngineCache
+from sg_depth_ros.engines.tensorrt.flavour import load_flavour
 
 pytestmark = pytest.mark.gpu
 

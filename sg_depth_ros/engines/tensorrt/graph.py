@@ -17,7 +17,7 @@ RECIPE = 1
 def check_precision(bundle: Bundle, precision: Precision) -> None:
     """Raise EngineError unless an engine of this precision can be made of a bundle."""
     own = bundle.manifest.precision
-    if precision == own:
+    if precision == own or (own, precision) == ('fp32', 'fp16'):
         return
     cure = (
         'make a quantised bundle of it with sg_depth quantize'
@@ -30,12 +30,19 @@ def check_precision(bundle: Bundle, precision: Precision) -> None:
     )
 
 
-def prepare_graph(file: Path) -> bytes:
-    """Give a serialised ONNX model that TensorRT can parse."""
+def prepare_graph(file: Path, halve: bool = False) -> bytes:
+    """Give a serialised ONNX model that TensorRT can parse.
+
+    :param halve: whether to make fp16 of a graph in fp32
+    """
     import onnx
 
     model = onnx.load(file)
     _cast_images_first(model)
+    if halve:
+        from sg_depth_ros.graph_precision import half_precision
+
+        model = half_precision(model)
     data: bytes = model.SerializeToString()
     return data
 
