@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 MIN_POINTS = 30
 """Of fewer points no plane is made."""
+TOLERANCE = 0.08
+"""Distance from the plane, in heights of the camera, of a point that is on it."""
 _SAMPLE = 2000
 """Points on which hypotheses are judged: more hardly change the vote."""
 
@@ -45,7 +47,7 @@ class GroundPlane:
 def fit_ground_plane(
     points_n3: NDArray[np.floating],
     *,
-    tolerance: float = 0.08,
+    tolerance: float = TOLERANCE,
     max_tilt: float = 25.0,
     iterations: int = 200,
     seed: int = 0,

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
+from typing import Any
 
 import cv2
 import numpy as np
@@ -34,6 +35,7 @@ class PointCloudBuilder:
         exclude_ids: Collection[int] = (),
         edge_ratio: float = 0.0,
         smooth_ids: Collection[int] = (),
+        voxel_size: float = 0.0,
     ) -> None:
         """Prepare for images of the size of ``camera``.
 
@@ -48,6 +50,9 @@ class PointCloudBuilder:
             surfaces is on neither. 0 leaves out none.
         :param smooth_ids: labels without such edges, as the ground, which towards the horizon
             recedes from row to row as fast as an edge.
+        :param voxel_size: keep one point of each cube of a grid with this edge, in the unit of
+            the depth images, not organised then. The point itself is kept, not a mean, so that
+            colour and label remain those of one surface. 0 keeps all.
         """
         if stride < 1:
             raise ValueError(f'the stride of a point cloud must be at least 1, found {stride}')
@@ -71,6 +76,7 @@ class PointCloudBuilder:
         self._z = np.empty(shape, np.float32)
         self._points = np.zeros(shape, POINT)
         self._bytes = self._points.view(np.uint8).reshape(*shape, POINT.itemsize)
+        self._grid = _VoxelGrid(voxel_size, self._ray_x, self._ray_y) if voxel_size else None
 
     def build(
         self,
@@ -112,6 +118,9 @@ class PointCloudBuilder:
         for offset, channel in enumerate((2, 1, 0)):
             self._bytes[..., color + offset] = rgb[..., channel]
         self._points['label'] = labels
+        if self._grid is not None:
+            kept = self._grid.first(self._z, valid)
+            return self._points.reshape(-1).view(_OPAQUE)[kept].view(POINT)
         if self._organized:
             return self._points
         return self._points.view(_OPAQUE)[valid].view(POINT)
@@ -137,32 +146,69 @@ def between(depth_hw: NDArray[np.float32], ratio: float) -> NDArray[np.bool_]:
     return (nearest * factor < known) & (known * factor < farthest)
 
 
-def thin_by_voxels(points: NDArray[np.void], size: float) -> NDArray[np.void]:
-    """Keep one point of each cube of a grid; organised points give a flat cloud.
+class _VoxelGrid:
+    """Finds the first pixel, row by row, of each cube that points of an image lie in."""
 
-    The point itself is kept, not a mean, so that colour and label remain those of one surface.
+    def __init__(
+        self, size: float, ray_x: NDArray[np.float32], ray_y: NDArray[np.float32]
+    ) -> None:
+        """Take the edge of the cubes, and the rays' x (1, w) and y (h, 1) at z = 1."""
+        self._inverse = np.float32(1 / size)
+        # Least and greatest coordinate at z = 1; the camera itself is in the grid.
+        self._axes = [
+            (ray, float(ray.min(initial=0)), float(ray.max(initial=0)))
+            for ray in (np.ones((1, 1), np.float32), ray_y, ray_x)
+        ]
+        shape = ray_y.shape[0], ray_x.shape[1]
+        self._depth, self._cell = np.empty(shape, np.float32), np.empty(shape, np.float32)
+        self._bits = (ray_x.size * ray_y.size).bit_length()
+        extent = math.prod(high - low for _, low, high in self._axes)
+        # So many cubes deep that their numbers leave room for a pixel's in 63 bits.
+        self._deepest = np.float32((2 ** (62 - self._bits) / max(extent, 1e-3)) ** (1 / 3))
 
-    :param points: array of ``POINT``; those whose z is NaN are left out.
-    :param size: edge of the cubes, in the unit of the points.
-    """
-    flat = points.reshape(-1)
-    flat = flat[~np.isnan(flat['z'])]
-    cells = [np.floor(flat[axis] / np.float32(size)).astype(np.int64) for axis in 'xyz']
-    keys = cells[0] << 42 ^ (cells[1] & 0x1FFFFF) << 21 ^ cells[2] & 0x1FFFFF
-    slots = (keys * 0x9E3779B1 >> 13) & (_SLOTS - 1)
-    table = np.zeros(_SLOTS, np.int32)
-    left = np.arange(len(flat), dtype=np.int32)
-    kept = []
-    # A slot holds one point. Those of other cubes that fell into it get another round.
-    while len(left):
-        table[slots[left]] = left
-        winners = table[slots[left]]
-        kept.append(left[winners == left])
-        left = left[keys[winners] != keys[left]]
-    return flat.view(_OPAQUE)[np.sort(np.concatenate([left, *kept]))].view(POINT)
+    def first(self, z_hw: NDArray[np.float32], valid_hw: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """Give the flat indices, ascending, of the pixels whose points stay.
 
+        Thousands of cubes away, points are told apart by their direction only.
+        """
+        keys = self._keys(z_hw, valid_hw)
+        # Most neighbours in the image share their cube: they need not be sorted.
+        fresh = keys >= 0
+        fresh[:, 1:] &= keys[:, 1:] != keys[:, :-1]
+        fresh[1:] &= keys[1:] != keys[:-1]
+        pixels = np.flatnonzero(fresh)
+        # Sorted with the pixel in the lower bits, each cube's first pixel leads the others.
+        packed = (keys.reshape(-1)[pixels].astype(np.int64) << self._bits) | pixels
+        packed.sort()
+        cubes = packed >> self._bits
+        leads = np.ones(len(cubes), bool)
+        np.not_equal(cubes[1:], cubes[:-1], out=leads[1:])
+        first = packed[leads] & ((1 << self._bits) - 1)
+        first.sort()
+        return first
 
-_SLOTS = 1 << 20
+    def _keys(
+        self, z_hw: NDArray[np.float32], valid_hw: NDArray[np.bool_]
+    ) -> NDArray[np.signedinteger[Any]]:
+        """Give the number of the cube of each pixel (h, w); -1 where there is no point."""
+        depth = np.multiply(z_hw, self._inverse, out=self._depth)
+        np.minimum(depth, self._deepest, out=depth)
+        depth[~valid_hw] = 0
+        farthest = float(depth.max())
+        spans = [
+            (math.floor(low * farthest), math.floor(high * farthest))
+            for _, low, high in self._axes
+        ]
+        # One more on each side, for what rounding moves into the next cube.
+        counts = [high - low + 3 for low, high in spans]
+        keys = np.zeros(depth.shape, np.int32 if math.prod(counts) < 2**31 else np.int64)
+        for (ray, _, _), (low, _), count in zip(self._axes, spans, counts, strict=True):
+            cell = np.floor(np.multiply(depth, ray, out=self._cell), out=self._cell)
+            cell -= np.float32(low - 1)
+            keys *= count
+            keys += cell.astype(keys.dtype)
+        keys[~valid_hw] = -1
+        return keys
 
 
 def _table(ids: Collection[int]) -> NDArray[np.uint8]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sg_depth_ros.camera import PinholeCamera
-from sg_depth_ros.point_cloud import POINT, PointCloudBuilder, thin_by_voxels
+from sg_depth_ros.point_cloud import POINT, PointCloudBuilder
 
 CAMERA = PinholeCamera(7, 5, 20.0, 25.0, 3.2, 1.9)
 
@@ -140,22 +140,39 @@ def test_points_between_a_near_and_a_far_surface_are_left_out_but_no_others():
     np.testing.assert_array_equal(np.isfinite(points['z']), expected)
 
 
-def test_a_voxel_keeps_one_of_its_own_points():
+def first_of_each_cube(points, valid, size):
+    """Give the flat indices of the first valid points of each cube, by a dictionary."""
+    found = {}
+    for index in np.flatnonzero(valid):
+        point = points.reshape(-1)[index]
+        cube = tuple(int(np.floor(float(point[axis]) / size)) for axis in 'xyz')
+        found.setdefault(cube, index)
+    return sorted(found.values())
+
+
+@pytest.mark.parametrize('size', [0.25, 1.0, 4.0])
+def test_a_cube_keeps_the_first_of_its_own_points(size):
     random = np.random.default_rng(3)
-    points = np.zeros((50, 400), POINT)
-    for axis in 'xyz':
-        points[axis] = random.uniform(-40, 40, points.shape)
-    points['x'][:, ::2] = points['x'][:, 1::2]  # and half of them share their cube
-    points['y'][:, ::2], points['z'][:, ::2] = points['y'][:, 1::2], points['z'][:, 1::2]
-    points['label'] = np.arange(points.size).reshape(points.shape)
-    points['z'][3] = np.nan
-    thin = thin_by_voxels(points, 0.5)
+    camera = PinholeCamera(60, 40, 35.0, 35.0, 31.3, 12.1)
+    depth = random.uniform(1, 12, (40, 60)).astype(np.float32)
+    depth[10:20] = 7.3  # a wall, whose cubes hold many neighbours
+    depth[3], depth[30, ::5], depth[31, 4] = np.nan, np.inf, -2
+    rgb = random.integers(0, 256, (40, 60, 3), dtype=np.uint8)
+    labels = random.integers(0, 19, (40, 60), dtype=np.uint8)
+    options = {'exclude_ids': [4], 'max_range': 11.0}
+    whole = PointCloudBuilder(camera, **options).build(depth, rgb, labels)
+    expected = first_of_each_cube(whole, np.isfinite(whole['z']), size)
+    thin = PointCloudBuilder(camera, voxel_size=size, **options).build(depth, rgb, labels)
+    assert len(expected) < 0.9 * np.isfinite(whole['z']).sum()
+    assert thin.tobytes() == whole.reshape(-1)[expected].tobytes()
 
-    def cells(cloud):
-        return np.stack([np.floor(cloud[axis] / np.float32(0.5)) for axis in 'xyz'], 1)
 
-    flat = points.reshape(-1)
-    valid = flat[np.isfinite(flat['z'])]
-    assert len(thin) == len(np.unique(cells(valid), axis=0))
-    np.testing.assert_array_equal(np.unique(cells(thin), axis=0), np.unique(cells(valid), axis=0))
-    np.testing.assert_array_equal(thin, flat[thin['label']])
+def test_cubes_far_beyond_what_numbers_can_tell_apart_do_no_harm(images):
+    depth, rgb, labels = images
+    builder = PointCloudBuilder(CAMERA, voxel_size=1e-6)
+    far = np.where(np.isfinite(depth), np.float32(1e6), np.nan).astype(np.float32)
+    assert len(builder.build(far, rgb, labels)) == np.isfinite(depth).sum()
+    near = np.isfinite(depth) & (depth > 0)
+    assert len(builder.build(depth, rgb, labels)) == near.sum()
+    nothing = np.full_like(depth, np.nan)
+    assert len(builder.build(nothing, rgb, labels)) == 0

@@ -69,6 +69,12 @@ class DepthOptions:
         typer.Option(help='eigen-raw, improved, eigen-raw-packnet, improved-packnet or dense.'),
     ] = None
     scaling: Annotated[Scaling, typer.Option(help='Fit to the truth of each image.')] = 'median'
+    camera_height: Annotated[
+        float | None,
+        typer.Option(
+            min=0.01, help='Metres over the road: bundles give metres, for none scaling.'
+        ),
+    ] = None
     flip: Annotated[
         bool, typer.Option('--flip', help='Average with the mirrored image (post-processing).')
     ] = False
@@ -251,7 +257,10 @@ def _node_model(bag_path: Path, image_topic: str, options: DepthOptions, out: Pa
             record,
             out / 'node.log',
             # Rate 0 waits for each frame's depth, so that none is dropped.
-            ReplayOptions(str(loaded.path), options.engine, 0, image_topic),
+            ReplayOptions(
+                *(str(loaded.path), options.engine, 0, image_topic),
+                *(('camera_height', options.camera_height) if options.camera_height else ()),
+            ),
             progress=lambda done, total, note: bar.update(
                 task, completed=done, total=total, note=note
             ),
@@ -294,7 +303,8 @@ def _evaluate(
     out = _output_folder(options, source)
     run_options = RunOptions(out, options.limit, options.resume, options.images)
     console = Console()
-    factory = ModelFactory(source, protocol, ModelOptions(options.engine, options.threads, onnx))
+    loading = ModelOptions(options.engine, options.threads, options.camera_height, onnx)
+    factory = ModelFactory(source, protocol, loading)
     with console.status('fitting the baselines, loading the models'):
         models = factory.make_all(first or options.bundle, options.compare)
     try:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -14,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sg_depth_ros.depth_image import mark_sky
-from sg_depth_ros.estimator import Estimator
+from sg_depth_ros.estimator import Estimator, Prediction
 from sg_depth_ros.evaluation.frames import EvaluationError, Frame, Output
 from sg_depth_ros.evaluation.metrics import SMALLEST_M
 from sg_depth_ros.files import sha256
+from sg_depth_ros.scale import fit_road
 
 Normalisation = Literal['imagenet', 'unit', 'symmetric', 'bytes']
 
@@ -34,19 +36,46 @@ class BundleModel:
 
     uses_image = True
 
-    def __init__(self, bundle: str | Path, engine: str = 'auto', threads: int | None = None):
+    def __init__(
+        self,
+        bundle: str | Path,
+        engine: str = 'auto',
+        threads: int | None = None,
+        camera_height: float | None = None,
+    ) -> None:
+        """Load the bundle.
+
+        :param camera_height: metres over the road, which then make depth metric in every frame
+            by itself; in one that shows no road the factor of the frame before holds.
+        """
+        self._camera_height, self._factor = camera_height, math.nan
         self._estimator = Estimator.load(bundle, engine, threads)
         loaded, running = self._estimator.bundle, self._estimator.engine
         self._sky_ids = [label.id for label in loaded.labels if 'sky' in label.roles]
         self.name = loaded.manifest.name
+        self._road_ids = [label.id for label in loaded.labels if 'road' in label.roles]
         self.identity = f'{loaded.digest[:16]} on {running.name} {running.version}'
+        if camera_height is not None:
+            self.identity += f', camera {camera_height:g} m over the road'
 
     def predict(self, frame: Frame) -> Output:
         """Predict depth and labels at network size, corrected for the frame's camera."""
         start = perf_counter()
         prediction = self._estimator.predict(frame.image, frame.camera)
         depth = mark_sky(prediction.depth, prediction.labels, self._sky_ids)
+        if self._camera_height is not None:
+            depth *= np.float32(self._metres_per_unit(prediction, self._camera_height))
         return Output(depth, prediction.labels, perf_counter() - start)
+
+    def _metres_per_unit(self, prediction: Prediction, camera_height: float) -> float:
+        if prediction.camera is None:
+            raise EvaluationError(
+                "without intrinsics the camera's height gives no scale; leave it out"
+            )
+        plane, _ = fit_road(prediction.depth, prediction.labels, prediction.camera, self._road_ids)
+        if plane is not None:
+            self._factor = camera_height / plane.height
+        return self._factor
 
 
 @dataclass(frozen=True)

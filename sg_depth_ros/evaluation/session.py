@@ -27,6 +27,8 @@ class ModelOptions:
 
     engine: str = 'auto'
     threads: int | None = None
+    camera_height: float | None = None
+    """Metres over the road, with which bundles give metres."""
     onnx: OnnxOptions = field(default_factory=OnnxOptions)
 
 
@@ -75,7 +77,8 @@ class ModelFactory:
             return Truth()
         if spec.endswith('.onnx'):
             return OnnxModel(spec, self._options.onnx)
-        return BundleModel(spec, self._options.engine, self._options.threads)
+        options = self._options
+        return BundleModel(spec, options.engine, options.threads, options.camera_height)
 
     def _fit(self) -> DepthStatistics:
         if self._statistics is None:

@@ -22,7 +22,7 @@ from sg_depth_ros.depth_image import limit_range, mark_sky, to_millimetres
 from sg_depth_ros.estimator import Prediction
 from sg_depth_ros.ground_plane import GroundPlane
 from sg_depth_ros.labels import Label, palette
-from sg_depth_ros.point_cloud import PointCloudBuilder, thin_by_voxels
+from sg_depth_ros.point_cloud import PointCloudBuilder
 from sg_depth_ros.ros.camera_info import camera_info_message
 from sg_depth_ros.ros.ground_outputs import plane_message, split_by_plane
 from sg_depth_ros.ros.messages import cloud_message, image_message
@@ -160,8 +160,6 @@ class Outputs:
         if wanted & {POINTS, GROUND, OBSTACLES}:
             builder = self._cloud_builder(camera, parameters)
             points = builder.build(depth_hw, prediction.image, prediction.labels)
-            if parameters.points_voxel_size:
-                points = thin_by_voxels(points, parameters.points_voxel_size)
             clouds[POINTS] = points
         if wanted & set(GROUND_TOPICS):
             plane, problem = fit_road(depth_hw, prediction.labels, camera, self._road)
@@ -200,6 +198,7 @@ class Outputs:
             ),
             parameters.points_edge_ratio,
             tuple(label.id for label in self._labels if 'ground' in label.roles),
+            parameters.points_voxel_size,
         )
         if self._builder is None or options != self._builder_options:
             self._builder = PointCloudBuilder(*options)
