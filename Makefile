@@ -22,11 +22,12 @@ help: ## Show what there is to make
 demo: $(VENV)/.demo-stamp ## Drive down a synthetic street, through the node, into out/demo/
 	$(BIN)/sg_depth demo --out out/demo
 
-picture: demo ## Make the picture in README.md from the demo
+picture: demo ## Make the pictures in README.md and docs/ from the demo and a street
 	mkdir -p docs
 	$(BIN)/python -c "import cv2; strip = cv2.imread('out/demo/depth.png'); \
 	  cv2.imwrite('docs/street.jpg', cv2.resize(strip[:len(strip) // 3], None, fx=0.67, fy=0.67, \
 	  interpolation=cv2.INTER_AREA))"
+	$(BIN)/python -m sg_depth_ros.cloud_demo --out docs --rounds 0
 
 test: $(VENV)/.test-stamp ## Check format, lint, types and imports, and run the tests
 	$(BIN)/ruff format --check

@@ -127,20 +127,25 @@ def strip(pictures: Sequence[Rgb], columns: int = 2) -> Rgb:
 
 
 def render_points(
-    points_n3: NDArray[np.floating], colors_n3: Rgb, width: int = 960, height: int = 540
+    points_n3: NDArray[np.floating],
+    colors_n3: Rgb,
+    width: int = 960,
+    height: int = 540,
+    size: float | None = None,
 ) -> Rgb:
     """Render a coloured point cloud as seen from behind, above and beside its camera.
 
     The viewpoint scales with the cloud, so clouds of relative depth look right too.
 
     :param points_n3: (N, 3) in the optical frame (x right, y down, z forward).
+    :param size: distance that the view is made for; if not given, the median of the points.
     """
     picture = np.full((height, width, 3), BACKGROUND, np.uint8)
     known = np.isfinite(points_n3).all(1) & (points_n3[:, 2] > 0)
     points, colors = points_n3[known].astype(np.float64), colors_n3[known]
     if not len(points):
         return picture
-    size = float(np.median(points[:, 2]))
+    size = float(np.median(points[:, 2])) if size is None else size
     eye, target = size * np.array([0.35, -0.6, -0.45]), size * np.array([0.0, 0.1, 1.0])
     forward = (target - eye) / np.linalg.norm(target - eye)
     right = np.cross([0.0, 1.0, 0.0], forward)

@@ -46,7 +46,9 @@ def test_topics_are_those_of_the_node():
     from sg_depth_ros.ros.outputs import ALL_TOPICS
 
     documented = {
-        name: kind.partition('/')[2] for name, kind, text in table('Topics') if 'out' in text[:4]
+        name: kind.partition('/')[2]
+        for name, kind, _, text in table('Topics')
+        if 'out' in text[:4]
     }
     expected = {name: message.__name__ for name, message in ALL_TOPICS.items()}
     assert documented == {**expected, '/diagnostics': 'DiagnosticArray'}

@@ -109,7 +109,7 @@ class DepthParameters:
     points_edge_ratio: float = _option(
         0.0,
         'Leave out points between a nearer and a farther surface, if each is off by this share '
-        '(0.1 is a good value); 0 keeps them',
+        '(0.05 is a good value); 0 keeps them',
         low=0.0,
         high=1.0,
     )

@@ -15,7 +15,7 @@ PROFILE = ROOT / 'config' / 'fastdds_shm.xml'
 
 def test_rviz_shows_the_topics_of_the_node():
     pytest.importorskip('rclpy', reason='ROS 2 is not installed')
-    from sg_depth_ros.ros.outputs import TOPICS
+    from sg_depth_ros.ros.outputs import ALL_TOPICS
 
     manager = yaml.safe_load((ROOT / 'config' / 'sg_depth.rviz').read_text())[
         'Visualization Manager'
@@ -27,10 +27,14 @@ def test_rviz_shows_the_topics_of_the_node():
     }
     assert shown == {
         'depth/points': 'PointCloud2',
+        'ground/points': 'PointCloud2',
+        'obstacles/points': 'PointCloud2',
+        'ground/plane': 'Pose',
         'depth/image_rect': 'Image',
         'semantic/color': 'Image',
     }
-    assert all(TOPICS[topic].__name__ == kind for topic, kind in shown.items())
+    kinds = {topic: ALL_TOPICS[topic].__name__.removesuffix('Stamped') for topic in shown}
+    assert kinds == shown
     assert any(display['Class'].endswith('/TF') for display in manager['Displays'])
 
 
