@@ -69,6 +69,10 @@ COMMANDS = {
         'Build TensorRT engines ahead; list, show and clear the cached ones.',
         'tensorrt-rtx',
     ),
+    'bench': Command(
+        'sg_depth_ros.bench.commands:bench',
+        'Measure the speed of bundles in engines, stage by stage.',
+    ),
     'info': Command('sg_depth_ros.commands:info', 'Check a model bundle and show what it holds.'),
     'export': Command(
         'sg_depth_ros.commands:export',

@@ -82,3 +82,23 @@ def load_networks(
         depth.load_state_dict(content['depth']['state_dict'])
         depth.eval()
     return segmentation.freeze(), depth, content['meta']
+
+
+def save_unguided(path: str | Path, out: str | Path) -> None:
+    """Write a checkpoint's networks with plain convolutions in place of the guided ones.
+
+    The weights stay, so the cost is that of a network without guidance, and the answers are of no
+    use: it is there to be measured beside the guided one.
+
+    :raises ValueError: see :func:`load_networks`; if there is no guided depth network
+    """
+    segmentation, depth, meta = load_networks(path)
+    if depth is None or depth.config.guidance is None:
+        raise ValueError(
+            f'{path} holds no guided depth network, so there is nothing to compare; give a '
+            f'checkpoint of one, or export this one and give the bundle'
+        )
+    plain = build_depth(depth.config.model_copy(update={'guidance': None}))
+    unused = plain.load_state_dict(depth.state_dict(), strict=False)
+    assert not unused.missing_keys
+    save_networks(out, segmentation, plain, meta)

@@ -10,8 +10,9 @@ can export, but by shifts: a matrix product for each tap makes of every pixel wh
 neighbour there, and the neighbour takes its share. To weigh outputs costs less than to weigh
 inputs, as a decoder has fewer of them. Pixels lie one behind the other with their channels
 together, so a tap is one shift of the whole memory, and run-times that convolve in this layout
-have nothing to reorder. K is symmetric, so half of a window's taps give the other half by a
-shift. ``python -m sg_depth_ros.networks.benchmark`` measures what it costs.
+have nothing to reorder. A shift is a split, which OpenVINO answers with an address where it copies
+for a slice. K is symmetric, so half of a window's taps give the other half by a shift.
+``python -m sg_depth_ros.networks.benchmark`` measures what it costs.
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ from itertools import product
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 
 class PacConv2d(nn.Module):
@@ -82,12 +82,12 @@ class PacConv2d(nn.Module):
         shares = []
         for tap, (dy, dx) in enumerate(self._offsets):
             if (dy, dx) in weights:
-                share = (x_bnc @ taps[tap]).narrow(1, margin + dy * width + dx, pixels)
-                weight = weights[dy, dx]
-                shares.append(share if weight is None else share * weight)
+                share = _part(x_bnc @ taps[tap], margin + dy * width + dx, pixels)
+                weight_bn = weights[dy, dx]
+                shares.append(share if weight_bn is None else share * weight_bn[..., None])
         out = sum(shares[1:], start=shares[0])
         if self.normalize:
-            out = out / self._total(weights, height, width)
+            out = out / self._total(weights, height, width)[..., None]
         if self.bias is not None:
             out = out + self.bias
         out = out.unflatten(1, size)
@@ -107,7 +107,7 @@ class PacConv2d(nn.Module):
         return list(product(along, along))
 
     def _affinities(self, guidance_bdhw: Tensor) -> dict[tuple[int, int], Tensor | None]:
-        """Give K(f_i, f_j), (B, H * W, 1), by the offset from i to j.
+        """Give K(f_i, f_j), (B, H * W), by the offset from i to j.
 
         It is zero where j is left or right of the image, in the row of others. Where j is above
         or below it may be anything, as x is zero there. Offsets that lead out of the image from
@@ -117,37 +117,47 @@ class PacConv2d(nn.Module):
         pixels, margin = height * width, self._reach * (width + 1)
         guidance_bnd = _in_a_row(guidance_bdhw, margin)
         exponent = -0.5 / self.sigma**2
-        column = torch.arange(width, device=guidance_bnd.device)[:, None]
         weights: dict[tuple[int, int], Tensor | None] = {(0, 0): None}
         for dy, dx in self._offsets:
             if (dy, dx) <= (0, 0) or dy >= height or abs(dx) >= width:
                 continue
-            # K is symmetric: it serves a pixel i, and i + shift in the opposite direction.
+            # K is symmetric: it serves a pixel j, and i = j - shift in the opposite direction.
             shift = dy * width + dx
-            ahead = guidance_bnd.narrow(1, margin, pixels + shift)
-            behind = guidance_bnd.narrow(1, margin - shift, pixels + shift)
-            weight = ((ahead - behind).square().sum(2, keepdim=True) * exponent).exp()
-            for sign, start in ((1, shift), (-1, 0)):
-                here = weight.narrow(1, start, pixels)
-                if dx:
-                    inside = (column + sign * dx >= 0) & (column + sign * dx < width)
-                    here = (here.unflatten(1, (height, width)) * inside).flatten(1, 2)
-                weights[sign * dy, sign * dx] = here
+            ahead = _part(guidance_bnd, margin, pixels + shift)
+            behind = _part(guidance_bnd, margin - shift, pixels + shift)
+            # Without an axis of one channel, along which run-times would count pixel by pixel.
+            weight_bn = ((ahead - behind).square().sum(2) * exponent).exp()
+            if dx:
+                column = torch.arange(pixels + shift, device=weight_bn.device) % width - dx
+                weight_bn = weight_bn * ((column >= 0) & (column < width))
+            weights[dy, dx] = _part(weight_bn, shift, pixels)
+            weights[-dy, -dx] = _part(weight_bn, 0, pixels)
         return weights
 
     def _total(
         self, weights: dict[tuple[int, int], Tensor | None], height: int, width: int
     ) -> Tensor:
-        """Sum K, (B, H * W, 1), over the taps inside the image."""
+        """Sum K, (B, H * W), over the taps inside the image."""
         total = torch.ones((), device=self.weight.device)
-        for (dy, _), weight in weights.items():
-            if weight is not None:
-                rows = torch.arange(height, device=weight.device) + dy
+        for (dy, _), weight_bn in weights.items():
+            if weight_bn is not None:
+                rows = torch.arange(height, device=weight_bn.device) + dy
                 inside = ((rows >= 0) & (rows < height)).repeat_interleave(width)
-                total = total + weight * inside[:, None]
+                total = total + weight_bn * inside
         return total
 
 
 def _in_a_row(x_bchw: Tensor, margin: int) -> Tensor:
     """Give (B, H * W, C), with zeros before and behind."""
-    return F.pad(x_bchw.permute(0, 2, 3, 1).flatten(1, 2), [0, 0, margin, margin])
+    x_bnc = x_bchw.permute(0, 2, 3, 1).flatten(1, 2)
+    # Not F.pad: run-times let the layer before write between the zeros.
+    zeros = x_bnc.new_zeros(()).expand(x_bnc.shape[0], margin, x_bnc.shape[2])
+    return torch.cat([zeros, x_bnc, zeros], 1)
+
+
+def _part(x_bn: Tensor, start: int, length: int) -> Tensor:
+    """Give pixels of (B, N, ...)."""
+    sizes = [start, length, x_bn.shape[1] - start - length]
+    # Exporters have no use for pieces of nothing.
+    pieces = x_bn.split([size for size in sizes if size], 1)
+    return pieces[bool(start)]
