@@ -25,13 +25,22 @@ from sg_depth_ros.engines.protocol import (
     RawPrediction,
     StageSeconds,
     available_cores,
-    go_on,
 )
 
-__all__ = ['AUTO', 'ENGINES', 'Engine', 'EngineCancelled', 'EngineError', 'Precision']
+__all__ = [
+    'AUTO',
+    'ENGINES',
+    'PROGRESS_SECONDS',
+    'Engine',
+    'EngineCancelled',
+    'EngineError',
+    'Precision',
+]
 __all__ += ['Progress', 'RawPrediction', 'StageSeconds', 'available_cores', 'create_engine']
 
 AUTO = 'auto'
+PROGRESS_SECONDS = 5.0
+"""Between two lines about an engine that is being built."""
 
 _log = logging.getLogger(__name__)
 
@@ -66,7 +75,7 @@ def create_engine(
     kind: str = AUTO,
     threads: int | None = None,
     precision: Precision | None = None,
-    progress: Progress = go_on,
+    progress: Progress | None = None,
 ) -> Engine:
     """Make a bundle's networks ready to run.
 
@@ -74,7 +83,8 @@ def create_engine(
     :param threads: CPU threads to use at most; by default all cores this process may run on
     :param precision: of a TensorRT engine, by default the bundle's; the others run the bundle's
         graphs as they are
-    :param progress: told how far an engine is that has to be built, which may take minutes
+    :param progress: told how far an engine is that has to be built, which may take minutes; by
+        default a line is logged every few seconds
     :raises EngineError: if the run-time (with ``auto``: none of them) is installed and works
     :raises EngineCancelled: when ``progress`` has answered so
     :raises BundleError: if the bundle's graphs do not fit its manifest
@@ -85,7 +95,7 @@ def create_engine(
     threads = available_cores() if threads is None else threads
     if threads < 1:
         raise ValueError(f'an engine needs at least one thread, found {threads}; give 1 or more')
-    options = EngineOptions(threads, precision, progress)
+    options = EngineOptions(threads, precision, progress or _logged_progress())
     failures = []
     for name in ENGINES if kind == AUTO else (kind,):
         try:
@@ -118,6 +128,20 @@ def _create(name: str, bundle: Bundle, options: EngineOptions) -> Engine:
         perf_counter() - start,
     )
     return engine
+
+
+def _logged_progress() -> Progress:
+    """Give a ``Progress`` that says every few seconds how far it is: no build is silent."""
+    said = perf_counter()
+
+    def progress(phase: str, fraction: float) -> bool:
+        nonlocal said
+        if perf_counter() - said > PROGRESS_SECONDS:
+            said = perf_counter()
+            _log.warning('building the engine: %.0f%% (%s)', 100 * fraction, phase)
+        return True
+
+    return progress
 
 
 def _reason(name: str, error: Exception) -> str:

@@ -28,7 +28,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_srvs.srv import Trigger
 
 from sg_depth_ros.bundle import Bundle, load_bundle
-from sg_depth_ros.engines import Precision, Progress, create_engine
+from sg_depth_ros.engines import PROGRESS_SECONDS, Precision, Progress, create_engine
 from sg_depth_ros.engines.shared import Create, SharedEngine
 from sg_depth_ros.estimator import Estimator
 from sg_depth_ros.labels import Label
@@ -44,8 +44,6 @@ NODE_NAME = 'sg_depth'
 STOP_TIMEOUT = 5.0
 """Seconds to wait for the frame in work at the end."""
 
-PROGRESS_SECONDS = 5.0
-"""Between two lines about an engine that is being built."""
 
 EstimatorFactory = Callable[[Bundle, str, int | None, Precision | None, Progress], Estimator]
 

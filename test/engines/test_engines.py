@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from sg_depth_ros.bundle import Bundle, BundleError
 from sg_depth_ros.engines import ENGINES, Engine, EngineError, create_engine
-from sg_depth_ros.engines.protocol import available_cores
+from sg_depth_ros.engines.protocol import EngineOptions, available_cores
 
 KINDS = ['openvino', 'onnxruntime']
 
@@ -171,6 +171,21 @@ def test_without_any_engine_the_error_lists_each_with_its_cure(
         create_engine(formula_bundle)
     for kind in KINDS:
         assert f'{kind} is not installed (pip install {kind})' in str(caught.value)
+
+
+def test_no_build_is_silent(
+    formula_bundle: Bundle, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def build(bundle: Bundle, options: EngineOptions) -> Engine:
+        assert options.progress('timing', 0.0) and options.progress('timing', 0.5)
+        raise RuntimeError('enough')
+
+    monkeypatch.setattr('sg_depth_ros.engines.openvino.OpenVinoEngine', build)
+    monkeypatch.setattr('sg_depth_ros.engines.PROGRESS_SECONDS', 0.0)
+    with pytest.raises(EngineError, match='enough'):
+        create_engine(formula_bundle, 'openvino')
+    lines = [r.message for r in caplog.records if r.levelname == 'WARNING']
+    assert lines == [f'building the engine: {n}% (timing)' for n in (0, 50)]
 
 
 def test_a_chosen_engine_is_not_replaced_by_another(

@@ -259,8 +259,12 @@ def test_a_good_engine_is_kept_with_its_check_and_not_checked_again(
     pretend(monkeypatch, runs=runs)
     wanted = order(formula_bundle, gpu=ADA, images=ramps)
     assert 'scale drift 0.00e+00 (up to 2e-03), on 1 images' in loading.obtain(wanted, cache).check
+    monkeypatch.setattr(loading, 'street_images', ramps)
     assert 'scale drift' in loading.obtain(wanted, cache).check
     assert len(runs) == 1
+    others = dataclasses.replace(wanted, images=lambda width, height: ramps(width, height))
+    loading.obtain(others, cache)
+    assert len(runs) == 2  # images that are given are looked at
 
 
 def test_an_engine_that_answers_otherwise_is_not_kept(

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sg_depth_ros.bundle import Bundle
+from sg_depth_ros.engines.check_images import street_images
 from sg_depth_ros.engines.comparison import Comparison, require_agreement
 from sg_depth_ros.engines.protocol import (
     Engine,
@@ -55,18 +56,24 @@ def _open(name: str, bundle: Bundle, options: EngineOptions) -> Engine:
 def obtain(order: Order, cache: EngineCache, progress: Progress = go_on) -> Entry:
     """Give a built engine, out of the cache if it is there.
 
-    One that was built where no GPU could check it is checked where there is one.
+    One that was built where no GPU could check it is checked where there is one, and so is one
+    whose order brings images of its own.
 
     :raises EngineError: if it cannot be built, or answers otherwise than ONNX Runtime; then it is
         not kept
     :raises EngineCancelled: when ``progress`` has answered so
     """
-    return cache.get(
-        order.key,
-        lambda: _checked(order, build(order, progress), progress),
-        progress,
-        lambda found: _checked(order, found, progress) if found.check == NOT_CHECKED else found,
-    )
+
+    def make() -> Entry:
+        return _checked(order, build(order, progress), progress)
+
+    def review(found: Entry) -> Entry:
+        if order.workspace_mib is not None:  # the one that is there may have had another
+            return make()
+        wanted = found.check == NOT_CHECKED or order.images is not street_images
+        return _checked(order, found, progress) if wanted else found
+
+    return cache.get(order.key, make, progress, review)
 
 
 def build(order: Order, progress: Progress = go_on) -> Entry:
