@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import argparse
 import functools
+import logging
 import operator
+import os
 import sys
 import time
 from collections.abc import Callable, Collection, Sequence
@@ -84,6 +86,8 @@ class DepthNode(LifecycleNode):
         super().__init__(NODE_NAME, **options)
         self._load_bundle, self._create_estimator = load, create
         self._statistics = FrameStatistics(time.monotonic())
+        self.left_behind = False
+        """Whether a thread that could not be stopped may still be building an engine."""
         self._active = False
         self._failure = ''
         self._identity: dict[str, str] = {}
@@ -212,6 +216,7 @@ class DepthNode(LifecycleNode):
         pipeline = self._pipeline
         self._worker = self._outputs = self._camera_info = self._pipeline = None
         if worker and not worker.stop(STOP_TIMEOUT):
+            self.left_behind = True
             self.get_logger().warning('the engine is still being built; left to itself')
         if camera_info:
             self.destroy_subscription(camera_info)
@@ -401,6 +406,11 @@ def main(args: list[str] | None = None) -> int:
         for node in nodes:
             node.destroy_node()
         rclpy.try_shutdown()
+    if any(node.left_behind for node in nodes):
+        # Threads inside a vendor's library abort the process when the interpreter ends under them.
+        logging.shutdown()
+        sys.stdout.flush()
+        os._exit(0)
     return 0
 
 

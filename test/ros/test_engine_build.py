@@ -2,6 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A running node whose engine takes long to build: what it says meanwhile, and how it stops."""
 
+import os
+import signal
+import subprocess
 import sys
 import threading
 from types import SimpleNamespace
@@ -16,7 +19,7 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from formula import formula
 from lifecycle_msgs.msg import Transition
-from rig import TIMEOUT, make_image, make_info
+from rig import DOMAIN, TIMEOUT, make_image, make_info
 
 from sg_depth_ros.engines import ENGINES, EngineCancelled, EngineError
 from sg_depth_ros.engines.onnxruntime import OnnxRuntimeEngine
@@ -154,6 +157,55 @@ def test_a_build_that_fails_is_told(building, slow):
     status = statuses(made)[-1]
     assert status.level == status.ERROR
     assert 'tensorrt: no memory for the engine' in status.message
+
+
+# A node whose engine is built by TensorRT-RTX again and again and cannot be stopped.
+UNSTOPPABLE = """
+import sys, time
+from types import SimpleNamespace
+from sg_depth_ros.engines import ENGINES
+from sg_depth_ros.engines.tensorrt.builder import build_plan
+from sg_depth_ros.engines.tensorrt.flavour import load_flavour
+from sg_depth_ros.engines.tensorrt.graph import prepare_graph
+from sg_depth_ros.ros import node
+def wait(phase, fraction):
+    time.sleep(0.005)
+    return True
+def make(bundle, options):
+    flavour, graph = load_flavour('tensorrt_rtx'), prepare_graph(bundle.depth_onnx)
+    while True:
+        options.progress('building for ever', 0.5)
+        build_plan(flavour, graph, 'fp32', wait, (8, 9))
+sys.modules['sg_depth_ros.engines.unstoppable'] = SimpleNamespace(make=make)
+ENGINES['tensorrt'] = ENGINES['tensorrt']._replace(module='unstoppable', factory='make')
+node.STOP_TIMEOUT = 0.1
+sys.exit(node.main())
+"""
+
+
+def test_a_build_that_cannot_be_stopped_does_not_make_the_end_an_abort(network_bundle):
+    pytest.importorskip('onnx', reason='onnx is not installed')
+    pytest.importorskip('tensorrt_rtx', reason='TensorRT-RTX is not installed (x86 only)')
+    process = subprocess.Popen(
+        [
+            *(sys.executable, '-c', UNSTOPPABLE, '--ros-args', '-p', 'engine:=tensorrt'),
+            *('-p', f'bundle:={network_bundle.path}'),
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, 'ROS_DOMAIN_ID': str(DOMAIN), 'PYTHONUNBUFFERED': '1'},
+    )
+    timer = threading.Timer(TIMEOUT, process.kill)
+    timer.start()
+    for line in process.stdout:
+        if 'building for ever' in line:
+            break
+    process.send_signal(signal.SIGINT)
+    output = process.communicate()[0]
+    timer.cancel()
+    assert 'left to itself' in output
+    assert process.returncode == 0, output
 
 
 @pytest.mark.parametrize(
