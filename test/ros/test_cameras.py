@@ -3,7 +3,10 @@
 """Two cameras in one process with one engine."""
 
 import os
+import threading
 import time
+from collections import Counter
+from contextlib import suppress
 
 import pytest
 
@@ -13,7 +16,8 @@ import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.context import Context
-from rclpy.executors import SingleThreadedExecutor
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.parameter import Parameter
 from rig import DOMAIN, NETWORK, TIMEOUT, fake_bundle, make_image, make_info, pixels
 from sensor_msgs.msg import CameraInfo, Image
 
@@ -87,3 +91,76 @@ def test_cameras_share_the_engine_and_nothing_else():
         assert made[0].closed == 1
     finally:
         context.shutdown()
+
+
+def test_no_camera_starves_when_all_are_faster_than_the_engine():
+    """One camera is three times as fast as the other two, and each faster than the engine."""
+    context = Context()
+    rclpy.init(context=context, domain_id=DOMAIN)
+    turns, counts, status = [], Counter(), {}
+
+    class Slow(Red):
+        def infer(self, image_hw3):
+            turns.append(int(image_hw3[0, 0, 0]))
+            time.sleep(0.02)
+            return super().infer(image_hw3)
+
+    root = f'/three{os.getpid()}'
+    names = [f'{root}/{camera}' for camera in ('front', 'left', 'right')]
+    factors = dict(zip(names, (1.0, 2.0, 3.0), strict=True))
+    nodes = make_nodes(names, lambda *_: Slow(), load=lambda _: fake_bundle(), context=context)
+    executor, peers = (SingleThreadedExecutor(context=context) for _ in range(2))
+    peer = rclpy.create_node('peer', context=context)
+    peers.add_node(peer)
+    for node in nodes:
+        executor.add_node(node)
+        node.set_parameters(
+            [
+                Parameter('scale.mode', value='fixed'),
+                Parameter('scale.factor', value=factors[node.get_namespace()]),
+            ]
+        )
+        node.autostart()
+
+    def spin():
+        with suppress(ExternalShutdownException):
+            executor.spin()
+
+    thread = threading.Thread(target=spin)
+    try:
+        publishers = {}
+        for i, name in enumerate(names):
+            peer.create_subscription(
+                Image, f'{name}/depth/image_rect', lambda m, n=name: counts.update([n]), 5
+            )
+            publishers[name] = peer.create_publisher(Image, f'{name}/image', 5)
+            info = peer.create_publisher(CameraInfo, f'{name}/camera_info', 5)
+            array = np.zeros_like(pixels())
+            array[..., 0] = 10 * (i + 1)
+            publishers[name] = publishers[name], make_image(array), info
+
+        def note(message):
+            for item in message.status:
+                values = {pair.key: pair.value for pair in item.values}
+                status[item.name] = float(values.get('scale factor', 'nan'))
+
+        peer.create_subscription(DiagnosticArray, '/diagnostics', note, 10)
+        thread.start()
+        expected = {f'{name.lstrip("/")}/sg_depth: depth': factors[name] for name in names}
+        end = time.monotonic() + TIMEOUT
+        while time.monotonic() < end and not (sum(counts.values()) > 150 and status == expected):
+            for repeat in range(3):
+                for name, (images, image, infos) in publishers.items():
+                    if repeat == 0 or name == names[0]:
+                        infos.publish(make_info())
+                        images.publish(image)
+            peers.spin_once(timeout_sec=0.002)
+        assert status == expected
+        shares = [turns[10:-10].count(10 * (i + 1)) / len(turns[10:-10]) for i in range(3)]
+        assert min(shares) > 0.25, (shares, counts)
+        assert len(counts) == 3
+    finally:
+        context.shutdown()
+        thread.join(TIMEOUT)
+        for node in nodes:
+            node.destroy_node()

@@ -27,6 +27,8 @@ from sg_depth_ros.ros import node_process
 from sg_depth_ros.ros.node_process import NodeError, NodeProcess, prepare_environment
 from sg_depth_ros.ros.replay import ReplayOptions, read_header
 from sg_depth_ros.ros.replay_report import image_array, replay_into
+from sg_depth_ros.synthetic import StreetOptions, drive, street_camera
+from sg_depth_ros.synthetic.recording import write_bag
 
 # The formula bundle's own focal length at its own size: no correction, no resize.
 CAMERA = PinholeCamera(32, 16, 20.0, 20.0, 15.5, 7.5)
@@ -213,3 +215,19 @@ def test_depth_in_millimetres_becomes_metres() -> None:
         data=np.array([1, 9, 9, 2, 9, 9], np.uint8),
     )
     assert image_array(padded).tolist() == [[1], [2]]
+
+
+def test_replay_in_metres_by_odometry(tmp_path: Path) -> None:
+    """The default bundle has learned the street in metres, so that the factor is about one."""
+    options = StreetOptions(stop_probability=0.0)
+    write_bag(tmp_path / 'bag', drive(street_camera(320, 96), 14, 2, options), compressed=True)
+    summary = replay_into(
+        tmp_path / 'bag',
+        tmp_path / 'out',
+        ReplayOptions('sg_depth_small', rate=0.0, scale_mode='odometry'),
+    )
+    scale = summary['scale_over_time']
+    assert scale['frames'] >= 8
+    assert 0.6 < scale['median'] < 1.6
+    assert summary['scale'] == 'metric'
+    assert (tmp_path / 'out' / 'scale.png').stat().st_size > 0
