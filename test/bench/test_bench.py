@@ -153,7 +153,10 @@ def test_memory_is_that_of_the_engine_alone(formula_bundle: Bundle) -> None:
     ('arguments', 'message'),
     [
         (['--engine', 'cuda'], "no engine 'cuda'; choose of"),
-        (['--precision', 'int8', '--engine', 'onnxruntime'], 'no bundle is of precision int8, found fp32; give such'),
+        (
+            ['--precision', 'int8', '--engine', 'onnxruntime'],
+            'no bundle is of precision int8, found fp32; give such',
+        ),
         (['--size', 'big'], 'a size is WIDTHxHEIGHT'),
     ],
 )

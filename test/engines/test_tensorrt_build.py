@@ -180,6 +180,41 @@ def convolutions(kind: str, exact_exponential: bool = True, mixed: bool = False)
     return parsed(onnx.parser.parse_model(CONVOLUTIONS.format(**fill)).SerializeToString())
 
 
+QUANTISED = """
+<ir_version: 8, opset_import: ["": 18]>
+g (float[1,4,8,8] x, float[8,4,3,3] w) => (float[1,8,4,4] y)
+<float s = {{0.1}}, int8 z = {{0}}>
+{{
+  a = QuantizeLinear(x, s, z)
+  b = DequantizeLinear(a, s, z)
+  c = Conv({first}, k)
+  y = Conv(c, l)
+}}
+"""
+
+
+def quantised(first: str) -> object:
+    model = onnx.parser.parse_model(QUANTISED.format(first=first))
+    rng = np.random.default_rng(0)
+    for name, channels in (('k', 4), ('l', 8)):
+        kernel = rng.normal(size=(8, channels, 3, 3)).astype(np.float32)
+        model.graph.initializer.append(onnx.numpy_helper.from_array(kernel, name))
+    return parsed(model.SerializeToString())
+
+
+def test_eight_bits_are_those_before_the_multiply_adds() -> None:
+    from sg_depth_ros.engines.tensorrt.precision import check_types
+
+    network = quantised('b')[0]
+    shares = precision_shares(trt, network)
+    assert shares == {'int8': pytest.approx(9 / 17), 'fp32': pytest.approx(8 / 17)}
+    check_types(trt, network, 'int8')
+    with pytest.raises(EngineError, match='in fp16 does'):
+        check_types(trt, network, 'fp16')
+    with pytest.raises(EngineError, match='has quantised values, yet'):
+        check_types(trt, quantised('x')[0], 'int8')
+
+
 def test_multiply_adds_are_counted_by_their_precision() -> None:
     from sg_depth_ros.engines.tensorrt.precision import check_types
 

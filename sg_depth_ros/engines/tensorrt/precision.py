@@ -13,25 +13,35 @@ from typing import Any
 
 from sg_depth_ros.engines.protocol import EngineError, Precision
 
-MIN_SHARE: dict[Precision, float] = {'fp32': 1.0, 'fp16': 0.9, 'int8': 0.5}
-"""Least share of the multiply-adds that must be in the precision: a few sensitive layers keep
-more bits."""
+MIN_SHARE: dict[Precision, float] = {'fp32': 1.0, 'fp16': 0.9, 'int8': 0.0}
+"""Least share of the multiply-adds that must be in the precision; the rest is in fp32. What bears
+no eight bits is found when a bundle is quantised, and may be one of its networks as a whole."""
 _TYPE_NAMES = {'FLOAT': 'fp32', 'HALF': 'fp16', 'INT8': 'int8'}
 
 
 def check_types(trt: Any, network: Any, precision: Precision) -> None:
     """Raise EngineError if a parsed network does not compute in a precision.
 
-    So many multiply-adds must be in it as MIN_SHARE says, fp32 networks must have no other types,
-    and exponentials, those of PAC, must be in fp32: their arguments reach far beyond fp16.
+    So many multiply-adds must be in it as MIN_SHARE says and all others in fp32; values that are
+    quantised must be for some of them; and exponentials, those of PAC, must be in fp32: their
+    arguments reach far beyond fp16.
     """
     shares = precision_shares(trt, network)
-    share = shares.get(precision, 0.0)
     found = ', '.join(f'{part:.1%} in {name}' for name, part in sorted(shares.items()))
-    if shares and share < MIN_SHARE[precision]:
+    if shares and (
+        shares.get(precision, 0.0) < MIN_SHARE[precision]
+        or not shares.keys() <= {precision, 'fp32'}
+    ):
         raise EngineError(
             f'a network to be computed in {precision} does its multiply-adds {found}, expected at '
-            f'least {MIN_SHARE[precision]:.0%} in {precision}; make its bundle again'
+            f'least {MIN_SHARE[precision]:.0%} in {precision} and the rest in fp32; make its '
+            'bundle again'
+        )
+    quantises = any(layer.type == trt.LayerType.QUANTIZE for layer in _layers(network))
+    if quantises and 'int8' not in shares:
+        raise EngineError(
+            f'a network has quantised values, yet does its multiply-adds {found}, expected some '
+            'in int8; make its bundle again'
         )
     low = sorted(
         layer.name
