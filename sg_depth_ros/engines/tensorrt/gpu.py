@@ -134,8 +134,10 @@ class GpuResources:
         try:
             work()
         except BaseException:
-            cuda.cudaStreamEndCapture(self.stream)
-            cuda.cudaGetLastError()
+            code, unfinished = cuda.cudaStreamEndCapture(self.stream)
+            if code == cuda.cudaError_t.cudaSuccess:
+                cuda.cudaGraphDestroy(unfinished)
+            cuda.cudaGetLastError()  # or a later call would report what is known already
             raise
         graph = call(cuda.cudaStreamEndCapture, self.stream)
         try:
