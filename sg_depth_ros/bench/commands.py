@@ -92,7 +92,7 @@ def bench(
         camera = street_camera(*width_height)
         subjects = []
         precisions = [choice.value for choice in precision or ()]
-        for case in _cases(networks, engine or tuple(ENGINES), precisions, scratch, console):
+        for case in list_cases(networks, engine or tuple(ENGINES), precisions, scratch, console):
             try:
                 made = create_engine(case.bundle, case.engine, threads, case.precision)
             except RuntimeError as error:
@@ -135,7 +135,7 @@ def bench(
         _write(json_file, report)
 
 
-def _cases(
+def list_cases(
     networks: Sequence[str],
     engines: Sequence[str],
     precisions: Sequence[Any],

@@ -3,15 +3,16 @@
 """What guidance costs: ``python -m sg_depth_ros.networks.benchmark``.
 
 Inference: the decoder of a depth network in the ResNet style as ONNX, plain and guided, by ONNX
-Runtime and OpenVINO on one thread. Training: each guided layer forward and backward in torch,
-beside the formulation by unfold, on a GPU where there is one. All is measured in one process, the
-least of several runs; on the CPU the process's own time counts, so that other programs disturb
-little.
+Runtime and OpenVINO; they take turns, and medians are compared. Training: each guided layer
+forward and backward in torch, beside the formulation by unfold, on a GPU where there is one; the
+least of several runs, and on the CPU the process's own time, so that other programs disturb
+little. Whole bundles are measured by ``sg_depth bench``.
 """
 
 from __future__ import annotations
 
 import argparse
+import statistics
 import time
 from collections.abc import Callable
 
@@ -111,14 +112,18 @@ def measure_training(config: DepthResNetConfig, width: int, height: int, repeats
             print(f'  {size:20s} {name:14s} {time_ms:9.2f} {memory:9.1f}', flush=True)
 
 
-def measure_inference(config: DepthResNetConfig, width: int, height: int, repeats: int) -> None:
+def measure_inference(
+    config: DepthResNetConfig, width: int, height: int, repeats: int, threads: int
+) -> None:
     """Print the time of the decoder in each form and run-time."""
     torch.manual_seed(0)
     guided = DepthResNet(config).eval()
     plain = DepthResNet(config.model_copy(update={'guidance': None})).eval()
     plain.load_state_dict(guided.state_dict(), strict=False)
-    print(f'decoder of {config.encoder} at {width}x{height}, one thread: ms and ratio to plain')
-    baseline: dict[str, float] = {}
+    print(
+        f'decoder of {config.encoder} at {width}x{height}, {threads} threads: ms, ratio to plain'
+    )
+    runs: dict[tuple[str, str], Callable[[], object]] = {}
     for name, network in (('plain', plain), ('guided', guided)):
         features = [
             torch.randn(1, channels, height // stride, width // stride)
@@ -129,14 +134,29 @@ def measure_inference(config: DepthResNetConfig, width: int, height: int, repeat
         ]
         data = _as_onnx(Decoder(network).eval(), features)
         for runtime, load in (('ONNX Runtime', _onnx_runtime), ('OpenVINO', _openvino)):
-            run = load(data, features)
-            time_ms = milliseconds(run, torch.device('cpu'), repeats)
-            ratio = time_ms / baseline.setdefault(runtime, time_ms)
-            print(f'  {name:7s} {runtime:12s} {time_ms:8.2f} {ratio:6.2f}', flush=True)
+            runs[name, runtime] = load(data, features, threads)
+    times = take_turns(runs, repeats)
+    for (name, runtime), time_ms in times.items():
+        ratio = time_ms / times['plain', runtime]
+        print(f'  {name:7s} {runtime:12s} {time_ms:8.2f} {ratio:6.2f}', flush=True)
+
+
+def take_turns(
+    runs: dict[tuple[str, str], Callable[[], object]], repeats: int
+) -> dict[tuple[str, str], float]:
+    """Give the median time of each function in ms, one call of each after the other."""
+    seconds: dict[tuple[str, str], list[float]] = {key: [] for key in runs}
+    for number in range(repeats + 1):
+        for key, run in runs.items():
+            start = time.perf_counter()
+            run()
+            if number:  # run-times allocate in the first
+                seconds[key].append(time.perf_counter() - start)
+    return {key: 1e3 * statistics.median(values) for key, values in seconds.items()}
 
 
 def _as_onnx(network: nn.Module, inputs: list[Tensor]) -> bytes:
-    """Export as bundles are."""
+    """Export as bundles are, see ``export``, which networks do not know."""
     program = torch.onnx.export(
         network, tuple(inputs), opset_version=18, dynamo=True, verbose=False
     )
@@ -145,23 +165,29 @@ def _as_onnx(network: nn.Module, inputs: list[Tensor]) -> bytes:
     return data
 
 
-def _onnx_runtime(data: bytes, inputs: list[Tensor]) -> Callable[[], object]:
+def _onnx_runtime(data: bytes, inputs: list[Tensor], threads: int) -> Callable[[], object]:
     import onnxruntime as ort
 
     options = ort.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.log_severity_level = 3
+    options.add_session_config_entry('session.intra_op.allow_spinning', '0')
     session = ort.InferenceSession(data, options, providers=['CPUExecutionProvider'])
     names = [node.name for node in session.get_inputs()]
     feed = {name: value.numpy() for name, value in zip(names, inputs, strict=True)}
     return lambda: session.run(None, feed)
 
 
-def _openvino(data: bytes, inputs: list[Tensor]) -> Callable[[], object]:
+def _openvino(data: bytes, inputs: list[Tensor], threads: int) -> Callable[[], object]:
     import openvino as ov
 
     core = ov.Core()
-    settings = {'INFERENCE_NUM_THREADS': 1, 'INFERENCE_PRECISION_HINT': 'f32'}
+    settings = {
+        'PERFORMANCE_HINT': 'LATENCY',
+        'INFERENCE_NUM_THREADS': threads,
+        'INFERENCE_PRECISION_HINT': 'f32',
+        'ENABLE_CPU_PINNING': False,
+    }
     request = core.compile_model(core.read_model(data), 'CPU', settings).create_infer_request()
     arrays = [value.numpy() for value in inputs]
     return lambda: request.infer(arrays, share_inputs=True)
@@ -174,6 +200,7 @@ def main() -> None:
     parser.add_argument('--encoder', default=DepthResNetConfig().encoder)
     parser.add_argument('--channels', type=int, nargs=5, metavar='C', help='of the decoder')
     parser.add_argument('--repeats', type=int, default=20)
+    parser.add_argument('--threads', type=int, default=2, help='of inference; training has one')
     parser.add_argument('--only', choices=('training', 'inference'))
     arguments = parser.parse_args()
     width, height = map(int, arguments.size.split('x'))
@@ -181,7 +208,7 @@ def main() -> None:
     config = DepthResNetConfig(**{k: v for k, v in values.items() if v is not None})
     torch.set_num_threads(1)
     if arguments.only != 'training':
-        measure_inference(config, width, height, arguments.repeats)
+        measure_inference(config, width, height, arguments.repeats, arguments.threads)
     if arguments.only != 'inference':
         measure_training(config, width, height, arguments.repeats)
 

@@ -12,14 +12,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
-from sg_depth_ros.share import share_directory
+from sg_depth_ros.ros.fast_dds import profile_environment
 
 LOG_LINES = 15
 STOP_SECONDS = 10.0
-_PROFILE = 'FASTDDS_DEFAULT_PROFILES_FILE'
-_OLD_PROFILE = 'FASTRTPS_DEFAULT_PROFILES_FILE'
-"""The name that Fast DDS 2 knows and Fast DDS 3 warns about."""
-_FAST_DDS_2 = ('humble', 'iron', 'jazzy')
 
 
 class NodeError(RuntimeError):
@@ -29,13 +25,9 @@ class NodeError(RuntimeError):
 def prepare_environment() -> int:
     """Set what DDS needs and the user has not set; give the domain to work in.
 
-    Without a large shared-memory segment Fast DDS loses every best-effort image above 0.5 MB.
     A domain of its own keeps a replay away from the robots on the network.
     """
-    user_set = (_PROFILE, _OLD_PROFILE, 'FASTDDS_BUILTIN_TRANSPORTS')
-    if not any(os.environ.get(name) for name in user_set):
-        variable = _OLD_PROFILE if os.environ.get('ROS_DISTRO') in _FAST_DDS_2 else _PROFILE
-        os.environ[variable] = str(share_directory() / 'config' / 'fastdds_shm.xml')
+    os.environ.update(profile_environment(os.environ))
     chosen = os.environ.get('ROS_DOMAIN_ID')
     # Domains above 101 use ports that Linux gives away to any program.
     return int(chosen) if chosen else 1 + os.getpid() % 101

@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 from formula import BundleMaker
+from rich.console import Console
 from typer.testing import CliRunner
 
+from sg_depth_ros.bench.commands import list_cases
 from sg_depth_ros.bench.measure import (
     Case,
     Stages,
@@ -166,6 +168,23 @@ def test_bad_choices_are_one_sentence(
     done = run(str(formula_bundle.path), *arguments)
     assert isinstance(done.exception, ValueError)
     assert message in str(done.exception)
+
+
+def test_what_is_built_is_built_in_each_precision_and_other_engines_take_bundles_of_it(
+    formula_bundle: Bundle, tmp_path: Path
+) -> None:
+    cases = list_cases(
+        [str(formula_bundle.path)],
+        ['tensorrt', 'onnxruntime'],
+        ['fp32', 'fp16'],
+        tmp_path,
+        Console(),
+    )
+    assert [(case.engine, case.precision) for case in cases] == [
+        ('tensorrt', 'fp32'),
+        ('tensorrt', 'fp16'),
+        ('onnxruntime', 'fp32'),
+    ]
 
 
 def test_the_same_bundle_twice_is_refused(formula_bundle: Bundle) -> None:

@@ -6,7 +6,13 @@ import pytest
 
 torch = pytest.importorskip('torch')
 
-from sg_depth_ros.networks.benchmark import measure_training, mebibytes, unfold_pac  # noqa: E402
+from sg_depth_ros.networks.benchmark import (  # noqa: E402
+    measure_inference,
+    measure_training,
+    mebibytes,
+    take_turns,
+    unfold_pac,
+)
 from sg_depth_ros.networks.depth_resnet import DepthResNetConfig  # noqa: E402
 from sg_depth_ros.networks.pac import PacConv2d  # noqa: E402
 
@@ -30,3 +36,23 @@ def test_every_layer_is_measured_in_every_form(capsys: pytest.CaptureFixture[str
     lines = capsys.readouterr().out.splitlines()[1:]
     assert len(lines) == 4 * 3
     assert lines[-1].split()[:5] == ['4->2', 'at', '32x16', 'PAC', 'by']
+
+
+def test_functions_take_turns_and_the_first_turn_does_not_count() -> None:
+    calls: list[str] = []
+    runs = {(name, ''): lambda name=name: calls.append(name) for name in 'ab'}
+    times = take_turns(runs, repeats=2)
+    assert calls == ['a', 'b'] * 3
+    assert list(times) == [('a', ''), ('b', '')]
+
+
+def test_the_decoder_is_measured_in_both_forms_and_run_times(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    pytest.importorskip('onnxruntime')
+    pytest.importorskip('openvino')
+    config = DepthResNetConfig(encoder='resnet10t', decoder_channels=(8, 8, 8, 8, 8))
+    measure_inference(config, 64, 64, repeats=1, threads=1)
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()[-4:]]
+    assert [line[0] for line in lines] == ['plain', 'plain', 'guided', 'guided']
+    assert lines[0][-1] == lines[1][-1] == '1.00'

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 torch = pytest.importorskip('torch')
 
-from sg_depth_ros.networks.checkpoint import load_networks, save_networks  # noqa: E402
+from sg_depth_ros.networks.checkpoint import load_networks, save_networks, save_unguided  # noqa: E402
 from sg_depth_ros.networks.depth_resnet import DepthResNet, DepthResNetConfig  # noqa: E402
 from sg_depth_ros.networks.families import DepthConfig, build_depth  # noqa: E402
 from sg_depth_ros.networks.guidance import GuidanceConfig  # noqa: E402
@@ -124,3 +124,16 @@ def test_unknown_families_and_settings_are_named() -> None:
         build_depth({'family': 'vit'})
     with pytest.raises(ValidationError, match=r'packnet\.encoder\n.*Extra inputs'):
         Settings(network={'family': 'packnet', 'encoder': 'resnet18'})
+
+
+def test_the_unguided_twin_has_the_weights_and_no_guidance(tmp_path: Path) -> None:
+    depth = DepthResNet(RESNET)
+    save_networks(tmp_path / 'guided.pt', SegmentationNet(SEGMENTATION), depth, META)
+    save_unguided(tmp_path / 'guided.pt', tmp_path / 'plain.pt')
+    _, plain, meta = load_networks(tmp_path / 'plain.pt')
+    assert plain is not None and plain.config.guidance is None and meta == META
+    guided = depth.state_dict()
+    for name, value in plain.state_dict().items():
+        torch.testing.assert_close(value, guided[name])
+    with pytest.raises(ValueError, match='holds no guided depth network, so there is nothing'):
+        save_unguided(tmp_path / 'plain.pt', tmp_path / 'again.pt')
