@@ -51,6 +51,7 @@ EXTRAS = {
         *REPORT,
     ],
     'report': REPORT,
+    'quantize': ['onnx', *REPORT],
     'tensorrt': ['cuda-python', 'onnx', 'tensorrt'],
     'tensorrt-rtx': ['cuda-python', 'onnx', 'tensorrt-rtx'],
     'test': [

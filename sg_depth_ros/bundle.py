@@ -177,6 +177,12 @@ def require_free(path: str | Path) -> None:
         raise BundleError(f'{path} exists already; remove it or choose another folder')
 
 
+def manifest_values(manifest: Manifest) -> dict[str, Any]:
+    """Give the fields of a manifest as :func:`write_bundle` takes them, to derive another."""
+    own = ('format_version', 'files')
+    return {key: value for key, value in _plain(manifest).items() if key not in own}
+
+
 def update_metrics(path: str | Path, metrics: Sequence[Mapping[str, Any]]) -> Bundle:
     """Put newly measured errors into a bundle's manifest and card, in place of the old ones."""
     bundle = load_bundle(path)

@@ -79,6 +79,11 @@ COMMANDS = {
         'Turn a checkpoint into a model bundle, proven equal to torch.',
         'train',
     ),
+    'quantize': Command(
+        'sg_depth_ros.quantization.commands:quantize',
+        'Turn a bundle into eight bits; what costs too much stays in float32.',
+        'quantize',
+    ),
 }
 
 

@@ -164,3 +164,52 @@ def _half(tensor: TensorProto, name: str) -> TensorProto:
             f'this network in float32'
         )
     return numpy_helper.from_array(values, name)
+
+
+def signed_integers(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Give a graph whose eight-bit values are signed and around zero, as TensorRT takes them.
+
+    What unsigned integers with a zero point cut off, a Clip cuts off then. Of a range that
+    begins at zero one bit is lost.
+
+    :param model: a graph with QuantizeLinear and DequantizeLinear; it is not changed
+    """
+    result = onnx.ModelProto()
+    result.CopyFrom(model)
+    graph = result.graph
+    values = {t.name: t for t in graph.initializer if t.data_type != TensorProto.INT8}
+    nodes: list[NodeProto] = []
+    added: dict[str, TensorProto] = {}
+    for node in graph.node:
+        point = values.get(node.input[2]) if len(node.input) > 2 else None
+        if (
+            node.op_type in ('QuantizeLinear', 'DequantizeLinear')
+            and point is not None
+            and point.data_type == TensorProto.UINT8
+        ):
+            scale, zero = (
+                numpy_helper.to_array(values[node.input[1]]),
+                numpy_helper.to_array(point),
+            )
+            low, high = (scale * np.float32(int(level) - int(zero)) for level in (0, 255))
+            name = f'{node.input[1]}_signed'
+            tensors = {
+                name: max(-low, high) / np.float32(127),
+                f'{name}_zero': np.int8(0),
+                f'{name}_low': low,
+                f'{name}_high': high,
+            }
+            added |= {key: numpy_helper.from_array(np.array(v), key) for key, v in tensors.items()}
+            node.input[1], node.input[2] = name, f'{name}_zero'
+            if node.op_type == 'QuantizeLinear':
+                clipped = f'{node.output[0]}_clipped'
+                ends = [node.input[0], f'{name}_low', f'{name}_high']
+                nodes.append(helper.make_node('Clip', ends, [clipped], clipped))
+                node.input[0] = clipped
+        nodes.append(node)
+    used = {name for node in nodes for name in node.input}
+    weights = [t for t in (*graph.initializer, *added.values()) if t.name in used]
+    changed = helper.make_graph(nodes, graph.name, graph.input, graph.output, weights)
+    result.graph.CopyFrom(changed)
+    onnx.checker.check_model(result)
+    return result

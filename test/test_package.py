@@ -32,7 +32,7 @@ HEADER = """\
 # SPDX-License-Identifier: Apache-2.0
 """
 TORCH_SIDE = {'export', 'networks', 'training'}
-GRAPH_SIDE = {'graph_precision'}
+GRAPH_SIDE = {'graph_precision', 'quantization'}
 """What rewrites graphs: it needs onnx, which running them does not."""
 IMPORT_NAMES = {
     'cuda': 'cuda-python',

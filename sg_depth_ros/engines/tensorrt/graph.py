@@ -10,7 +10,7 @@ from typing import Any
 from sg_depth_ros.bundle import Bundle
 from sg_depth_ros.engines.protocol import IMAGE, EngineError, Precision
 
-RECIPE = 1
+RECIPE = 2
 """Counts the changes of what is made here, since cached engines depend on it."""
 
 
@@ -39,6 +39,10 @@ def prepare_graph(file: Path, halve: bool = False) -> bytes:
 
     model = onnx.load(file)
     _cast_images_first(model)
+    if any(node.op_type == 'QuantizeLinear' for node in model.graph.node):
+        from sg_depth_ros.graph_precision import signed_integers
+
+        model = signed_integers(model)
     if halve:
         from sg_depth_ros.graph_precision import half_precision
 
