@@ -26,11 +26,12 @@ class Limits(NamedTuple):
 LIMITS: dict[Precision, Limits] = {
     # TensorRT multiplies fp32 as TF32, of 10 bits, where the GPU has it.
     'fp32': Limits(2e-3, 2e-2, 0.005, 2e-3),
-    'fp16': Limits(1e-2, 1e-1, 0.01, 5e-3),
+    # sg_depth_small has 5e-4, 3e-3, 0.001 and 5e-4 with ONNX Runtime in fp16.
+    'fp16': Limits(3e-3, 3e-2, 0.01, 3e-3),
     # Against ONNX Runtime in int8: what quantising itself costs is measured when it is done.
     'int8': Limits(3e-2, 3e-1, 0.03, 2e-2),
 }
-"""By the engine's precision: well above what rounding makes of ``sg_depth_small``, well below what
+"""By the engine's precision: well above what rounding makes of depth and labels, well below what
 a wrong kernel would."""
 
 

@@ -46,7 +46,8 @@ def open_tensorrt_rtx(bundle: Bundle, options: EngineOptions) -> Engine:
 
 
 def _open(name: str, bundle: Bundle, options: EngineOptions) -> Engine:
-    flavour, gpu = load_flavour(name), find_gpu()
+    gpu = find_gpu()  # before TensorRT, whose libraries take a while to load
+    flavour = load_flavour(name)
     precision = options.precision or bundle.manifest.precision
     order = Order(bundle, flavour, precision, gpu.capability, gpu)
     entry = obtain(order, EngineCache(), options.progress)
