@@ -93,7 +93,8 @@ setup(
         share('launch'),
         share('config'),
         share('config/train'),
-        *(share(folder) for folder in sorted(glob('models/*'))),
+        # Bundles in folders of their own, and beside them the weights to train on from.
+        *(share(folder) for folder in ['models', *sorted(glob('models/*/'))]),
     ],
     python_requires='>=3.10',
     install_requires=RUN_TIME,

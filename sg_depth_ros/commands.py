@@ -163,6 +163,9 @@ def export(
     precision: Annotated[
         Literal['fp32', 'fp16'], typer.Option(help='fp16 halves the files; for GPUs.')
     ] = 'fp32',
+    weights: Annotated[
+        Path | None, typer.Option(help='Also write its networks here, halved, to train on from.')
+    ] = None,
 ) -> None:
     """Export a checkpoint as a model bundle; fails where its graphs do not answer as torch."""
     from sg_depth_ros.export import export_checkpoint
@@ -170,3 +173,8 @@ def export(
     pixels = parse_size(size) if size else None
     bundle = export_checkpoint(checkpoint, out, size=pixels, precision=precision)
     Console().print(f'{bundle.path} is written and answers as torch does', highlight=False)
+    if weights is not None:
+        from sg_depth_ros.networks.checkpoint import save_half
+
+        save_half(checkpoint, weights)
+        Console().print(f'{weights} is written', highlight=False)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sg_depth_ros.camera import PinholeCamera
+from sg_depth_ros.labels import CITYSCAPES
 from sg_depth_ros.networks.checkpoint import load_networks
 from sg_depth_ros.networks.families import build_depth
 from sg_depth_ros.networks.pose import PoseNet
@@ -28,7 +29,9 @@ from sg_depth_ros.training.intrinsics import LearnedIntrinsics
 from sg_depth_ros.training.reconstruction import Reconstruction, reconstruct
 from sg_depth_ros.training.validation import DepthValidation
 from sg_depth_ros.training.view_synthesis import pose_matrix
-from sg_depth_ros.training.warm_start import take_fitting
+from sg_depth_ros.training.warm_start import find_networks, take_fitting
+
+_ROAD_USERS = [label.id for label in CITYSCAPES if 'dynamic' in label.roles]
 
 
 class Explanation(NamedTuple):
@@ -56,13 +59,15 @@ class DepthTraining(L.LightningModule):
         super().__init__()
         self.settings = settings
         self.validation = DepthValidation(settings.validation) if settings.validation else None
-        self.segmentation, _, self.segmentation_meta = load_networks(settings.segmentation)
+        self.segmentation, _, self.segmentation_meta = load_networks(
+            find_networks(settings.segmentation)
+        )
         depth = build_depth(settings.network, settings.pretrained)
         encoder = getattr(depth, 'encoder', None)
         self.depth_weights: str = getattr(encoder, 'weights', 'random')
         self.pose = PoseNet(settings.pose)
         if settings.initial is not None:
-            _start_from(settings.initial, depth, self.pose)
+            _start_from(find_networks(settings.initial), depth, self.pose)
         # Depthwise convolutions train several times faster on a CPU in this layout.
         self.depth = depth.to(memory_format=torch.channels_last)
         self.segmentation.to(memory_format=torch.channels_last)
@@ -170,6 +175,13 @@ class DepthTraining(L.LightningModule):
             features = self.segmentation.features(image) if self.depth.guidance_strides else None
         return [_mirrored(inverse.float(), mirror_b) for inverse in self.depth(image, features)]
 
+    @torch.no_grad()
+    def _road_users(self, image_bchw: Tensor) -> Tensor:
+        """Tell where (B, 1, H, W) segmentation sees what can move by itself."""
+        _, logits = self.segmentation(image_bchw.contiguous(memory_format=torch.channels_last))
+        labels = logits.argmax(1, keepdim=True)
+        return torch.isin(labels, torch.tensor(_ROAD_USERS, device=labels.device))
+
     def _poses(self, batch: Sample) -> Tensor:
         """Give (B, N, 4, 4) transforms from the target to its neighbours."""
         vectors = self.pose(batch.jittered[:, 0], batch.jittered[:, 1:]).float()
@@ -190,6 +202,8 @@ class DepthTraining(L.LightningModule):
         # Where truth is learned from, view synthesis would only disturb.
         free = batch.truth.isnan().flatten(1).all(1)
         images, mask = batch.images[free], batch.mask[free]
+        if not s.road_users and free.any():
+            mask = mask & ~self._road_users(images[:, 0])
         unwarped = losses.unwarped_errors(images, s.ssim_weight)
         zero = poses.new_zeros(())
         terms = {'photometric': zero, 'smooth': zero, 'truth': zero}

@@ -25,7 +25,7 @@ from sg_depth_ros.training.data.order import Draw, OrderedData
 from sg_depth_ros.training.data.segmentation import SegmentationDataset
 from sg_depth_ros.training.segmentation_settings import SegmentationSettings
 from sg_depth_ros.training.trainer import fit
-from sg_depth_ros.training.warm_start import take_fitting
+from sg_depth_ros.training.warm_start import find_networks, take_fitting
 
 
 class SegmentationTraining(L.LightningModule):
@@ -36,8 +36,8 @@ class SegmentationTraining(L.LightningModule):
         self.settings = settings
         network = SegmentationNet(settings.network, settings.pretrained)
         if settings.initial is not None:
-            earlier, _, _ = load_networks(settings.initial)
-            take_fitting(network, earlier, settings.initial)
+            path = find_networks(settings.initial)
+            take_fitting(network, load_networks(path)[0], path)
         # Depthwise convolutions train several times faster on a CPU in this layout.
         self.network = network.to(memory_format=torch.channels_last)
         self.iou = MulticlassJaccardIndex(settings.network.classes, ignore_index=VOID)

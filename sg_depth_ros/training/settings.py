@@ -25,7 +25,8 @@ class RunSettings(BaseModel):
     size: tuple[int, int] = (640, 192)
     """Width and height that the network sees."""
     initial: Path | None = None
-    """Checkpoint of an earlier training to start from; what fits is taken."""
+    """Checkpoint of an earlier training to start from, or the name of a shipped one; what fits is
+    taken."""
     average: float = Field(default=0.0, ge=0, lt=1)
     """Decay of a running mean of the weights, such as 0.995, which is then what is validated and
     written; 0 for the weights as they are."""

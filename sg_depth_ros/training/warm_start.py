@@ -1,6 +1,6 @@
 # Copyright 2026 The sg_depth_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Start a network from an earlier training, also one of a somewhat other network."""
+"""Start from an earlier training: the shipped one by its name, or one of another network."""
 
 from __future__ import annotations
 
@@ -9,7 +9,26 @@ from pathlib import Path
 
 from torch import nn
 
+from sg_depth_ros.share import share_directory
+
 _log = logging.getLogger(__name__)
+
+
+def find_networks(path: Path) -> Path:
+    """Give the checkpoint at a path, or the one that is shipped with the bundle of that name.
+
+    :raises ValueError: if there is neither; the message lists what is shipped
+    """
+    if path.is_file():
+        return path
+    models = share_directory() / 'models'
+    if path.name == str(path) and (shipped := models / f'{path}.pt').is_file():
+        return shipped
+    names = ', '.join(sorted(file.stem for file in models.glob('*.pt')))
+    raise ValueError(
+        f'{path} is no checkpoint and no name of a shipped one ({names or "none"}); give a '
+        'networks.pt that `sg_depth train` has written'
+    )
 
 
 def take_fitting(network: nn.Module, found: nn.Module, path: Path) -> None:

@@ -11,7 +11,12 @@ from pydantic import BaseModel, ValidationError
 
 torch = pytest.importorskip('torch')
 
-from sg_depth_ros.networks.checkpoint import load_networks, save_networks, save_unguided  # noqa: E402
+from sg_depth_ros.networks.checkpoint import (  # noqa: E402
+    load_networks,
+    save_half,
+    save_networks,
+    save_unguided,
+)
 from sg_depth_ros.networks.depth_resnet import DepthResNet, DepthResNetConfig  # noqa: E402
 from sg_depth_ros.networks.families import DepthConfig, build_depth  # noqa: E402
 from sg_depth_ros.networks.guidance import GuidanceConfig  # noqa: E402
@@ -49,6 +54,22 @@ def test_what_is_saved_is_loaded(config: BaseModel, kind: type, tmp_path: Path) 
     assert_same_state(depth, loaded_depth)
     assert loaded_segmentation.frozen and not loaded_depth.training
     assert os.listdir(tmp_path) == ['n.pt']
+
+
+def test_half_a_checkpoint_loads_as_the_whole(tmp_path: Path) -> None:
+    segmentation, depth = SegmentationNet(SEGMENTATION), build_depth(RESNET)
+    # A statistic that float16 cannot hold.
+    depth.encoder.body.bn1.running_var.fill_(1e6)
+    save_networks(tmp_path / 'n.pt', segmentation, depth, META)
+    save_half(tmp_path / 'n.pt', tmp_path / 'h.pt')
+    sizes = [(tmp_path / name).stat().st_size for name in ('h.pt', 'n.pt')]
+    assert sizes[0] < 0.6 * sizes[1]
+    _, loaded, meta = load_networks(tmp_path / 'h.pt')
+    assert meta == META
+    for name, value in depth.state_dict().items():
+        found = loaded.state_dict()[name]
+        assert found.dtype == value.dtype
+        torch.testing.assert_close(found, value, rtol=1e-3, atol=1e-6)
 
 
 def test_a_segmentation_network_alone_and_one_with_pose(tmp_path: Path) -> None:

@@ -16,13 +16,16 @@ import torch
 from training_worlds import CAMERA, SPEED, depth_settings, write_drive
 
 import sg_depth_ros
-from sg_depth_ros.networks.checkpoint import load_networks
+from sg_depth_ros.labels import ID
+from sg_depth_ros.networks.checkpoint import load_networks, save_half
+from sg_depth_ros.training import warm_start
 from sg_depth_ros.training.data.order import Draw
 from sg_depth_ros.training.data.sources import FolderSource
 from sg_depth_ros.training.data.triplets import Sample, TripletDataset
 from sg_depth_ros.training.depth import DepthTraining
 from sg_depth_ros.training.depth_settings import LidarValidation, LossSettings
 from sg_depth_ros.training.run import learned_cameras, train_depth
+from sg_depth_ros.training.warm_start import find_networks
 
 
 @pytest.fixture(autouse=True)
@@ -292,3 +295,39 @@ def test_an_unguided_training_starts_a_guided_one(reference, segmentation_checkp
         torch.testing.assert_close(value, expected[name])
     with pytest.raises(ValueError, match='no depth network'):
         DepthTraining(settings.model_copy(update={'initial': segmentation_checkpoint}), [])
+
+
+def test_road_users_may_be_left_to_truth(reference):
+    settings, _, _ = reference
+    left = settings.model_copy(update={'loss': LossSettings(scales=2, road_users=False)})
+    batch = make_batch(settings)
+    errors = {}
+    for name, label in (('cars', ID['car']), ('road', ID['road'])):
+        module = DepthTraining(left, [])
+        module.segmentation.classifier.weight.data.zero_()
+        module.segmentation.classifier.bias.data.zero_()[label] = 1
+        poses = module._poses(batch)
+        inverse_depths = module._inverse_depths(batch.jittered[:, 0], None)
+        terms = module._terms(batch, inverse_depths, poses)
+        module.settings = settings.model_copy(update={'loss': LossSettings(scales=2)})
+        everywhere = module._terms(batch, inverse_depths, poses)
+        errors[name] = terms['photometric'].item(), everywhere['photometric'].item()
+    assert errors['cars'][0] == 0 and errors['cars'][1] > 0
+    assert errors['road'][0] == errors['road'][1]
+
+
+def test_a_shipped_checkpoint_is_found_by_its_name(final_in_share, tmp_path):
+    assert find_networks(Path('small')) == final_in_share
+    assert find_networks(final_in_share) == final_in_share
+    with pytest.raises(ValueError, match=r'large is no checkpoint .* \(small\)'):
+        find_networks(Path('large'))
+
+
+@pytest.fixture
+def final_in_share(reference, tmp_path, monkeypatch):
+    """The networks of the reference, as the weights of a bundle that is called small."""
+    (tmp_path / 'models').mkdir()
+    shipped = tmp_path / 'models/small.pt'
+    save_half(reference[2], shipped)
+    monkeypatch.setattr(warm_start, 'share_directory', lambda: tmp_path)
+    return shipped
