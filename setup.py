@@ -94,7 +94,7 @@ setup(
         share('config'),
         share('config/train'),
         # Bundles in folders of their own, and beside them the weights to train on from.
-        *(share(folder) for folder in ['models', *sorted(glob('models/*/'))]),
+        *(share(f.rstrip('/')) for f in ['models', *sorted(glob('models/*/'))]),
     ],
     python_requires='>=3.10',
     install_requires=RUN_TIME,

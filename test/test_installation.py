@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 NAME = 'sg_depth_ros'
 SHARE = {'LICENSE', 'package.xml'} | {
     str(path.relative_to(ROOT))
-    for pattern in ('launch/*.launch.py', 'config/*', 'config/train/*', 'models/*/*')
+    for pattern in ('launch/*.launch.py', 'config/*', 'config/train/*', 'models/*', 'models/*/*')
     for path in ROOT.glob(pattern)
     if path.is_file()
 }

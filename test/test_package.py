@@ -132,7 +132,7 @@ def test_share_holds_launch_files_configuration_and_bundles(setup):
     assert all((ROOT / source).is_file() for source in installed)
     for folder in ('launch', 'config', 'models'):
         for path in (ROOT / folder).rglob('*'):
-            if path.is_file() and '__pycache__' not in path.parts and path.parent.name != 'models':
+            if path.is_file() and '__pycache__' not in path.parts:
                 target = f'share/sg_depth_ros/{relative(path.parent)}'
                 assert installed.get(relative(path)) == target
     assert installed['package.xml'] == 'share/sg_depth_ros'
