@@ -49,6 +49,8 @@ class StreetOptions(BaseModel):
     """Share of clips in which a vehicle ahead moves at exactly the ego's speed."""
     lead_probability: Fraction = 0.35
     """Share of the other clips in which traffic in the ego's own lane starts in view."""
+    queue_probability: Fraction = 0.0
+    """Share of the remaining clips that creep in a queue, with vehicles close by in all lanes."""
     traffic_density: Annotated[float, Field(ge=0, le=3)] = 1.0
     """Factor on the number of moving vehicles and people."""
     parked_density: Annotated[float, Field(ge=0, le=2)] = 1.0

@@ -95,12 +95,32 @@ class Traffic:
             body = self._vehicle() if rng.uniform() < 0.5 else make_car(rng, 'estate', self._lamps)
             gap = body.length / 2 + 1.5 + rng.uniform(5, 8 + 0.9 * self.speed)
             self._add(body, gap, lane, 1, self.speed, follows=True)
+        elif self._options.queue_probability and rng.uniform() < self._options.queue_probability:
+            self._queue()
         elif rng.uniform() < self._options.lead_probability:
             body = self._vehicle()
             gap = rng.uniform(12, 45)
             self._add(body, gap, lane, 1, self.speed * rng.uniform(0.75, 1.15))
         for start in np.arange(15, _SIGHT, 20.0):
             self._spawn(start, 20.0)
+
+    def _queue(self) -> None:
+        """Fill the lanes around the ego, bumper to bumper; all creep at a pace of their own."""
+        rng, style = self._rng, self._world.style
+        self.speed = self._cruise = rng.uniform(0.5, 4.0)
+        lanes = [(lane, 1) for lane in range(style.lanes)]
+        if rng.uniform() < 0.5:
+            lanes += [(lane, -1) for lane in range(style.lanes)]
+        for lane, direction in lanes:
+            own = direction > 0 and lane == self.lane
+            speed = rng.uniform(0.0, 4.0)
+            s = _EGO.length / 2 if own else rng.uniform(-15.0, -5.0)
+            while s < 70.0:
+                body = make_vehicle(rng, 0.3, self._lamps)
+                s += rng.uniform(1.5, 9.0) + body.length / 2
+                d = style.lane_offset(lane, direction) + rng.uniform(-0.25, 0.25)
+                self._add(body, s, d, direction, speed)
+                s += body.length / 2
 
     def _spawn(self, s: float, stretch: float) -> None:
         """Put agents into a stretch that comes into sight."""

@@ -204,3 +204,19 @@ def test_options_refuse_what_they_do_not_know():
         StreetOptions(camera_height=(2.0, 1.0))
     with pytest.raises(ValueError, match='positive'):
         Street(SMALL, 0, fps=0)
+
+
+def test_in_a_queue_vehicles_stand_close_by():
+    options = CITY.model_copy(
+        update={'queue_probability': 1.0, 'follow_probability': 0.0, 'parked_density': 0.0}
+    )
+    vehicles = [ID[name] for name in ('car', 'truck', 'bus')]
+    nearest = []
+    for seed in range(4):
+        first, *_, last = drive(SMALL, 5, seed, options)
+        assert first.speed < 4.5
+        near = first.depth[np.isin(first.labels, vehicles)]
+        nearest.append(near.min())
+        # Nobody drives into anybody: the ego's lead stays ahead of the camera.
+        assert last.depth[np.isin(last.labels, vehicles)].min() > 0.8
+    assert max(nearest) < 12 and min(nearest) < 6
