@@ -171,10 +171,7 @@ def export(
     from sg_depth_ros.export import export_checkpoint
 
     pixels = parse_size(size) if size else None
-    bundle = export_checkpoint(checkpoint, out, size=pixels, precision=precision)
+    bundle = export_checkpoint(checkpoint, out, size=pixels, precision=precision, weights=weights)
     Console().print(f'{bundle.path} is written and answers as torch does', highlight=False)
     if weights is not None:
-        from sg_depth_ros.networks.checkpoint import save_half
-
-        save_half(checkpoint, weights)
         Console().print(f'{weights} is written', highlight=False)

@@ -27,7 +27,7 @@ from sg_depth_ros.engines.protocol import DEPTH_OUTPUT, FEATURES_PREFIX, IMAGE, 
 from sg_depth_ros.files import atomic_path
 from sg_depth_ros.graph_precision import half_precision
 from sg_depth_ros.labels import CITYSCAPES
-from sg_depth_ros.networks.checkpoint import load_networks
+from sg_depth_ros.networks.checkpoint import load_networks, save_half
 from sg_depth_ros.networks.inference import prepare_for_inference
 
 OPSET = 18
@@ -93,6 +93,7 @@ def export_checkpoint(
     licence: str = 'Apache-2.0',
     metrics: Sequence[Mapping[str, Any]] = (),
     precision: str = 'fp32',
+    weights: Path | None = None,
 ) -> Bundle:
     """Export a checkpoint's networks into a bundle folder and compare it with torch.
 
@@ -102,6 +103,7 @@ def export_checkpoint(
     :param name: by default that of the folder
     :param metrics: measured errors, see ``bundle.Metric``
     :param precision: ``fp32``, or ``fp16`` for graphs in half precision, see ``graph_precision``
+    :param weights: a file to write the networks to as well, see ``networks.checkpoint.save_half``
     :raises ExportError: if the checkpoint cannot be exported or the graphs answer differently;
         nothing is left behind
     :raises BundleError: if ``out`` holds something
@@ -173,6 +175,8 @@ def export_checkpoint(
     with atomic_path(out) as temporary:
         write_bundle(temporary, fields, *graphs)
         _compare(load_bundle(temporary), seg_graph, depth_graph)
+    if weights is not None:
+        save_half(checkpoint, weights)
     return load_bundle(out)
 
 

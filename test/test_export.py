@@ -122,10 +122,13 @@ def test_name_metrics_and_labels_can_be_given(network_checkpoint: Path, tmp_path
         name='n',
         licence='CC0-1.0',
         metrics=[metric],
+        weights=tmp_path / 'half.pt',
     )
     assert bundle.labels[5].name == 'c5'
     assert (bundle.manifest.name, bundle.manifest.licence) == ('n', 'CC0-1.0')
     assert bundle.manifest.metrics[0].values == {'rmse': 4.0}
+    _, depth, _ = load_networks(tmp_path / 'half.pt')
+    assert depth is not None
     with pytest.raises(BundleError, match='exists already'):
         export_checkpoint(tmp_path / 'n.pt', tmp_path / 'b', size=(128, 64))
 
