@@ -85,7 +85,7 @@ def test_through_the_node_gives_the_same_numbers(bag, bundle, tmp_path):
         [*command, *map(str, common), str(tmp_path / 'online'), '--through-node'],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=500,
     )
     assert online.returncode == 0, online.stdout + online.stderr
     expected = figures(tmp_path / 'offline')['models']['red']

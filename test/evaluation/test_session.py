@@ -29,7 +29,7 @@ PROTOCOL = make_protocol('dense', 'none')
 def evaluate_folder(folder, out, first, compare=(), with_report=False, **options):
     protocol = PROTOCOL
     source = FolderSource(folder)
-    model_options = ModelOptions('onnxruntime', 1, OnnxOptions(None, 'bytes'))
+    model_options = ModelOptions('onnxruntime', 1, onnx=OnnxOptions(None, 'bytes'))
     models = ModelFactory(source, protocol, model_options).make_all(first, compare)
     run_options = RunOptions(out, **options)
     measured = measure(source, models, protocol, run_options)
