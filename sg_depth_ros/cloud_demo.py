@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from sg_depth_ros.camera import PinholeCamera
 from sg_depth_ros.depth_image import mark_sky
 from sg_depth_ros.estimator import DEFAULT_BUNDLE, Estimator, Prediction
-from sg_depth_ros.labels import CITYSCAPES
+from sg_depth_ros.labels import ids_with
 from sg_depth_ros.point_cloud import PointCloudBuilder
 from sg_depth_ros.predict import write_image
 from sg_depth_ros.scale import fit_road
@@ -37,11 +37,6 @@ TOLERANCE = 0.2
 """Metres above the road from which on a point is an obstacle."""
 VIEW, PICTURE = 14.0, (800, 450)
 """Metres that the pictures are drawn for, and their pixels."""
-
-
-def ids_with(*roles: str) -> list[int]:
-    """Give the ids of the labels that have one of these roles."""
-    return [label.id for label in CITYSCAPES if {*roles} & {*label.roles}]
 
 
 EDGES: dict[str, Any] = {'edge_ratio': 0.05, 'smooth_ids': ids_with('ground')}
@@ -67,7 +62,7 @@ def estimate(bundle: str, seed: int, frame: int) -> tuple[Prediction, NDArray[np
     *_, street = drive(camera, frame + 1, seed)
     estimator = Estimator.load(bundle)
     prediction = estimator.predict(street.image, camera, size='image')
-    sky = [label.id for label in estimator.bundle.labels if 'sky' in label.roles]
+    sky = ids_with('sky', labels=estimator.bundle.labels)
     estimator.close()
     depth = mark_sky(prediction.depth, prediction.labels, sky)
     both = np.isfinite(depth) & (street.depth < 60)

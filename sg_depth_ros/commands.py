@@ -31,6 +31,14 @@ class DepthFormat(str, Enum):
     PLY = 'ply'
 
 
+class PrecisionChoice(str, Enum):
+    """What networks compute in."""
+
+    FP32 = 'fp32'
+    FP16 = 'fp16'
+    INT8 = 'int8'
+
+
 class Storage(str, Enum):
     """How a bag is stored, or ``folder`` for images and files."""
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -48,6 +49,11 @@ CITYSCAPES: tuple[Label, ...] = (
 """Colours are those of the Cityscapes tools, so that pictures look as users know them."""
 
 ID = {label.name: label.id for label in CITYSCAPES}
+
+
+def ids_with(*roles: Role, labels: Iterable[Label] = CITYSCAPES) -> list[int]:
+    """Give the ids of the labels that have one of the roles."""
+    return [label.id for label in labels if not set(roles).isdisjoint(label.roles)]
 
 
 def palette(labels: tuple[Label, ...] = CITYSCAPES) -> NDArray[np.uint8]:

@@ -20,6 +20,7 @@ from sg_depth_ros.camera import PinholeCamera
 from sg_depth_ros.estimator import Estimator, Prediction
 from sg_depth_ros.files import atomic_path
 from sg_depth_ros.image_decoding import decode_compressed
+from sg_depth_ros.labels import ids_with
 from sg_depth_ros.ply import write_ply
 from sg_depth_ros.video import VIDEO_SUFFIXES, VideoReader, VideoWriter
 from sg_depth_ros.visualise import colorize_depth, depth_legend, depth_range, side_by_side
@@ -167,7 +168,7 @@ def _read(paths: list[Path], report: PredictReport) -> Iterator[Named]:
 def _predictions(
     source: _Source, estimator: Estimator, camera: PinholeCamera | None, report: PredictReport
 ) -> Iterator[tuple[str, Prediction]]:
-    sky_ids = [label.id for label in estimator.bundle.labels if 'sky' in label.roles]
+    sky_ids = ids_with('sky', labels=estimator.bundle.labels)
     for name, image in source.images:
         try:
             fitted = None if camera is None else _fit(camera, image.shape[1], image.shape[0])

@@ -8,7 +8,6 @@ import json
 import platform
 from collections.abc import Sequence
 from contextlib import ExitStack
-from enum import Enum
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,7 +18,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from sg_depth_ros.commands import parse_size, progress_bar
+from sg_depth_ros.commands import PrecisionChoice, parse_size, progress_bar
 
 if TYPE_CHECKING:
     from sg_depth_ros.bench.measure import Case
@@ -28,14 +27,6 @@ STREET_FRAMES = 10
 BUILT = 'tensorrt'
 """How the names of engines begin that are built in a precision of the user's choice."""
 CHECKPOINT_SUFFIXES = ('.pt', '.pth', '.ckpt')
-
-
-class PrecisionChoice(str, Enum):
-    """What networks compute in."""
-
-    FP32 = 'fp32'
-    FP16 = 'fp16'
-    INT8 = 'int8'
 
 
 def bench(

@@ -17,6 +17,7 @@ from sg_depth_ros.camera import PinholeCamera
 from sg_depth_ros.depth_image import limit_range, mark_sky
 from sg_depth_ros.engines import Engine, Precision
 from sg_depth_ros.estimator import Estimator
+from sg_depth_ros.labels import ids_with
 from sg_depth_ros.point_cloud import PointCloudBuilder
 from sg_depth_ros.scale import ScaleEstimator, ScaleSettings
 from sg_depth_ros.synthetic import StreetFrame, drive
@@ -72,7 +73,7 @@ class Subject:
         self._estimator = Estimator(bundle, self.engine)
         settings = ScaleSettings(mode='camera_height', camera_height=CAMERA_HEIGHT)
         self._scaler = ScaleEstimator(settings, bundle.labels)
-        self._sky = [label.id for label in bundle.labels if 'sky' in label.roles]
+        self._sky = ids_with('sky', labels=bundle.labels)
         self._builder = PointCloudBuilder(
             self.camera.resized(spec.width, spec.height), max_range=MAX_RANGE
         )

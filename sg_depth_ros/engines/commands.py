@@ -13,19 +13,13 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from sg_depth_ros.commands import PrecisionChoice
+
 if TYPE_CHECKING:
     from sg_depth_ros.engines.comparison import Comparison
     from sg_depth_ros.engines.tensorrt.cache import Listed
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
-
-
-class PrecisionChoice(str, Enum):
-    """What an engine computes in."""
-
-    FP32 = 'fp32'
-    FP16 = 'fp16'
-    INT8 = 'int8'
 
 
 class FlavourChoice(str, Enum):

@@ -19,6 +19,7 @@ from sg_depth_ros.estimator import Estimator, Prediction
 from sg_depth_ros.evaluation.frames import EvaluationError, Frame, Output
 from sg_depth_ros.evaluation.metrics import SMALLEST_M
 from sg_depth_ros.files import sha256
+from sg_depth_ros.labels import ids_with
 from sg_depth_ros.scale import fit_road
 
 Normalisation = Literal['imagenet', 'unit', 'symmetric', 'bytes']
@@ -51,9 +52,9 @@ class BundleModel:
         self._camera_height, self._factor = camera_height, math.nan
         self._estimator = Estimator.load(bundle, engine, threads)
         loaded, running = self._estimator.bundle, self._estimator.engine
-        self._sky_ids = [label.id for label in loaded.labels if 'sky' in label.roles]
+        self._sky_ids = ids_with('sky', labels=loaded.labels)
         self.name = loaded.manifest.name
-        self._road_ids = [label.id for label in loaded.labels if 'road' in label.roles]
+        self._road_ids = ids_with('road', labels=loaded.labels)
         self.identity = f'{loaded.digest[:16]} on {running.name} {running.version}'
         if camera_height is not None:
             self.identity += f', camera {camera_height:g} m over the road'

@@ -20,12 +20,12 @@ from sg_depth_ros.evaluation.metrics import (
     errors_by_label,
 )
 from sg_depth_ros.evaluation.protocols import Protocol, compare, predict, true_depth
-from sg_depth_ros.labels import CITYSCAPES
+from sg_depth_ros.labels import CITYSCAPES, ids_with
 from sg_depth_ros.resize import resize_labels
 
 CLASS_NAMES = {label.id: label.name for label in CITYSCAPES if 'sky' not in label.roles}
 """Sky has no depth: returns that are labelled so lie at the edge of something else."""
-DYNAMIC_IDS = [label.id for label in CITYSCAPES if 'dynamic' in label.roles]
+DYNAMIC_IDS = ids_with('dynamic')
 METRICS = tuple(field.name for field in fields(DepthErrors))
 PART_METRICS = ('abs_rel', 'rmse', 'delta1', 'pixels')
 """What is kept of the errors of a part of the image."""

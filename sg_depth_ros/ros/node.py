@@ -50,15 +50,16 @@ STOP_TIMEOUT = 5.0
 EstimatorFactory = Callable[[Bundle, str, int | None, Precision | None, Progress], Estimator]
 
 
-def create_estimator(
-    bundle: Bundle,
-    engine: str,
-    threads: int | None,
-    precision: Precision | None,
-    progress: Progress,
-) -> Estimator:
-    """Put a bundle into an engine."""
-    return Estimator(bundle, create_engine(bundle, engine, threads, precision, progress))
+def estimators_in(create: Create) -> EstimatorFactory:
+    """Give what puts a bundle into an engine of ``create``."""
+
+    def make(bundle: Bundle, *options: Any) -> Estimator:
+        return Estimator(bundle, create(bundle, *options))
+
+    return make
+
+
+create_estimator = estimators_in(create_engine)
 
 
 class DepthNode(LifecycleNode):
@@ -356,17 +357,7 @@ def make_nodes(
     """
     if not cameras:
         return [DepthNode(**options)]
-    shared = SharedEngine(create)
-
-    def estimator(
-        bundle: Bundle,
-        engine: str,
-        threads: int | None,
-        precision: Precision | None,
-        progress: Progress,
-    ) -> Estimator:
-        return Estimator(bundle, shared.open(bundle, engine, threads, precision, progress))
-
+    estimator = estimators_in(SharedEngine(create).open)
     return [DepthNode(create=estimator, namespace=camera, **options) for camera in cameras]
 
 

@@ -21,7 +21,7 @@ from sg_depth_ros.camera import PinholeCamera
 from sg_depth_ros.depth_image import limit_range, mark_sky, to_millimetres
 from sg_depth_ros.estimator import Prediction
 from sg_depth_ros.ground_plane import GroundPlane
-from sg_depth_ros.labels import Label, palette
+from sg_depth_ros.labels import Label, ids_with, palette
 from sg_depth_ros.point_cloud import PointCloudBuilder
 from sg_depth_ros.ros.camera_info import camera_info_message
 from sg_depth_ros.ros.ground_outputs import plane_message, split_by_plane
@@ -66,10 +66,10 @@ class Outputs:
         """
         self._node = node
         self._labels = tuple(labels)
-        self._road = [label.id for label in labels if 'road' in label.roles]
+        self._road = ids_with('road', labels=labels)
         self._plane: GroundPlane | None = None
         self._palette = palette(tuple(labels))
-        self._sky = [label.id for label in labels if 'sky' in label.roles]
+        self._sky = ids_with('sky', labels=labels)
         # Publishing has serialised a message when it returns, so that its memory is free again.
         self._messages = {topic: kind() for topic, kind in ALL_TOPICS.items()}
         self._builder: PointCloudBuilder | None = None
@@ -197,7 +197,7 @@ class Outputs:
                 label.id for label in self._labels if label.name in names or names & {*label.roles}
             ),
             parameters.points_edge_ratio,
-            tuple(label.id for label in self._labels if 'ground' in label.roles),
+            tuple(ids_with('ground', labels=self._labels)),
             parameters.points_voxel_size,
         )
         if self._builder is None or options != self._builder_options:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sg_depth_ros.camera import PinholeCamera
-from sg_depth_ros.labels import Label
+from sg_depth_ros.labels import Label, ids_with
 from sg_depth_ros.scale.motion import SpeedLog, View, camera_motion, make_view
 from sg_depth_ros.scale.road import fit_road
 from sg_depth_ros.scale.smoothing import RobustFactor
@@ -78,8 +78,8 @@ class ScaleEstimator:
         """
         self.settings = settings
         self.speeds = SpeedLog()
-        self._road = [label.id for label in labels if 'road' in label.roles]
-        self._unsteady = [label.id for label in labels if {'dynamic', 'sky'} & set(label.roles)]
+        self._road = ids_with('road', labels=labels)
+        self._unsteady = ids_with('dynamic', 'sky', labels=labels)
         self.reset()
 
     def reset(self) -> None:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sg_depth_ros.camera import PinholeCamera
-from sg_depth_ros.labels import CITYSCAPES
+from sg_depth_ros.labels import ids_with
 from sg_depth_ros.networks.checkpoint import load_networks
 from sg_depth_ros.networks.families import build_depth
 from sg_depth_ros.networks.pose import PoseNet
@@ -31,7 +31,7 @@ from sg_depth_ros.training.validation import DepthValidation
 from sg_depth_ros.training.view_synthesis import pose_matrix
 from sg_depth_ros.training.warm_start import find_networks, take_fitting
 
-_ROAD_USERS = [label.id for label in CITYSCAPES if 'dynamic' in label.roles]
+_ROAD_USERS = ids_with('dynamic')
 
 
 class Explanation(NamedTuple):

@@ -25,7 +25,7 @@ from rich.progress import track
 from sg_depth_ros.camera import PinholeCamera
 from sg_depth_ros.files import atomic_path
 from sg_depth_ros.ground_plane import GroundPlane, fit_ground_plane
-from sg_depth_ros.labels import CITYSCAPES, palette
+from sg_depth_ros.labels import ids_with, palette
 from sg_depth_ros.training.data.triplets import TripletDataset, guessed_camera
 from sg_depth_ros.training.data.union import DepthSource
 from sg_depth_ros.training.depth_settings import FilterSettings
@@ -36,8 +36,8 @@ from sg_depth_ros.visualise import colorize_depth, colorize_labels, depth_range,
 KEPT, INFINITE, NO_GROUND = 'kept', 'infinite depth', 'kept, no ground to judge by'
 PICTURES = 24
 """So many of the worst images are shown, and as many that were just kept."""
-_GROUND = [label.id for label in CITYSCAPES if 'ground' in label.roles]
-_SKY = [label.id for label in CITYSCAPES if 'sky' in label.roles]
+_GROUND = ids_with('ground')
+_SKY = ids_with('sky')
 
 _log = logging.getLogger(__name__)
 
