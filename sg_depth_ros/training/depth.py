@@ -202,8 +202,9 @@ class DepthTraining(L.LightningModule):
         # Where truth is learned from, view synthesis would only disturb.
         free = batch.truth.isnan().flatten(1).all(1)
         images, mask = batch.images[free], batch.mask[free]
-        if not s.road_users and free.any():
-            mask = mask & ~self._road_users(images[:, 0])
+        teaches = batch.road_users[free]
+        if not teaches.all():
+            mask = mask & (teaches[:, None, None, None] | ~self._road_users(images[:, 0]))
         unwarped = losses.unwarped_errors(images, s.ssim_weight)
         zero = poses.new_zeros(())
         terms = {'photometric': zero, 'smooth': zero, 'truth': zero}

@@ -30,9 +30,6 @@ class LossSettings(BaseModel):
     velocity: float = Field(default=0.05, ge=0)
     """Weight of the velocity loss, in effect where a source tells distances."""
     automask: bool = True
-    road_users: bool = True
-    """Learn from view synthesis where segmentation sees vehicles and people as well, which move;
-    without it they are learned from truth alone, as that of the street."""
     scales: int = Field(default=4, ge=1, le=4)
     supervision: float = Field(default=1.0, ge=0)
     """Weight of |log depth - log truth| where a source has truth."""

@@ -118,3 +118,28 @@ def test_truth_and_labels_are_resized_to_the_nearest(street_clip):
     assert gap.max() < 1 / 256
     assert set(np.unique(labels)) <= set(np.unique(frames[1].labels))
     assert known.mean() > 0.5
+
+
+def test_stills_are_learned_from_truth_without_neighbours(street_clip):
+    frames, folder = street_clip
+    data = TripletDataset([FolderSource(path=folder, use_depth=True, stills=True)], (192, 64))
+    assert len(data) == len(frames) == 3
+    sample = data[Draw(0, 0)]
+    for images in (sample.images, sample.jittered):
+        assert images.shape == (3, 3, 64, 192)
+        assert torch.equal(images[0], images[1]) and torch.equal(images[0], images[2])
+    np.testing.assert_array_equal(as_image(sample.images[0]), frames[0].image)
+    seen = np.isfinite(frames[0].depth) & (frames[0].depth < 200)
+    np.testing.assert_allclose(sample.truth[0].numpy()[seen], frames[0].depth[seen], atol=0.002)
+    assert sample.distance.isnan().all()
+    data = TripletDataset(
+        [FolderSource(path=folder, use_depth=True, stills=True)],
+        (192, 64),
+        kept=[data.name(2)],
+    )
+    assert len(data) == 1
+
+
+def test_stills_without_truth_are_refused(drive_folder):
+    with pytest.raises(ValueError, match=r'said to be stills.*set use_depth'):
+        TripletDataset([FolderSource(path=drive_folder, stills=True)], (64, 32))

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import track
 
-from sg_depth_ros.training.data.motion import Selection, select_targets
+from sg_depth_ros.training.data.motion import Selection, select_all, select_targets
 from sg_depth_ros.training.data.sequence import Sequence
 from sg_depth_ros.training.data.union import DepthSource
 
@@ -108,9 +108,13 @@ def read_drives(sources: Sequence_[DepthSource], kept: Collection[str] | None = 
         mask = _read_mask(source)
         for sequence in sequences:
             _refuse_known(sequence, drives.clips)
-            selection = select_targets(
-                sequence, source.step, source.min_motion, source.min_distance
-            )
+            if source.stills:
+                _refuse_without_truth(sequence)
+                selection = select_all(sequence)
+            else:
+                selection = select_targets(
+                    sequence, source.step, source.min_motion, source.min_distance
+                )
             _limit(sequence, selection, kept)
             index = camera if sequence.camera is None else -1
             clip = Clip(sequence, source, index, mask, selection)
@@ -145,6 +149,14 @@ def _refuse_known(sequence: Sequence, clips: list[Clip]) -> None:
         )
 
 
+def _refuse_without_truth(sequence: Sequence) -> None:
+    if sequence.depth is None:
+        raise ValueError(
+            f'{sequence.name} is said to be stills, which are learned from true depth, and has '
+            'none: set use_depth where the source has a folder of depth, or leave stills out'
+        )
+
+
 def _limit(sequence: Sequence, selection: Selection, kept: Collection[str] | None) -> None:
     if kept is None:
         return
@@ -158,7 +170,7 @@ def _note(clip: Clip, notes: list[str]) -> None:
     name, frames = clip.sequence.name, len(clip.sequence.frames)
     notes += [f'{name}: {problem}' for problem in clip.sequence.skipped]
     notes += [f'{name}: {problem}' for problem in clip.selection.broken]
-    if frames < 3:
+    if frames < 3 and not clip.source.stills:
         notes.append(f'{name}: {frames} frame(s) are no sequence and are left out')
 
 

@@ -22,6 +22,7 @@ them at least in rain and at the mouths of tunnels), of two scenes in hardly any
 _RETURN_ERROR = 2.0
 """Thumbnail pixels between begin and end that still count as the same place."""
 _WIDTH = 200
+_NOT_LISTED = 'not in the split'
 
 
 @dataclass
@@ -68,8 +69,8 @@ def select_targets(
         elif min_motion > 0:
             reasons[first] = _look(thumbnails, first, first + step, min_motion)
     for index in range(count):
-        if sequence.listed is not None and not sequence.listed[index]:
-            reason = 'not in the split'
+        if not _is_listed(sequence, index):
+            reason = _NOT_LISTED
         elif index < step or index + step >= count:
             reason = 'no neighbour'
         else:
@@ -79,6 +80,18 @@ def select_targets(
             selection.targets = np.append(selection.targets, index)
     del selection.left_out['']
     return selection
+
+
+def select_all(sequence: Sequence) -> Selection:
+    """Choose every frame that the sequence's split names, moving or not."""
+    listed = [_is_listed(sequence, index) for index in range(len(sequence.frames))]
+    selection = Selection(np.flatnonzero(listed))
+    selection.left_out.update({_NOT_LISTED: n} if (n := listed.count(False)) else {})
+    return selection
+
+
+def _is_listed(sequence: Sequence, index: int) -> bool:
+    return sequence.listed is None or bool(sequence.listed[index])
 
 
 def change(a_hw: NDArray[np.uint8], b_hw: NDArray[np.uint8]) -> Change:

@@ -54,6 +54,11 @@ class SourceSettings(BaseModel):
     """Take measured distances into the velocity loss and the search for standing frames."""
     learn_intrinsics: bool = False
     """Learn the intrinsics of this camera even if a file states some."""
+    road_users: bool = True
+    """Learn from view synthesis where segmentation sees vehicles and people as well. Right where
+    most of them stand; without it those that move are left to sources with true depth."""
+    stills: bool = False
+    """Images stand alone: learned from their true depth, without neighbours."""
 
 
 class VideoSource(SourceSettings):
@@ -187,6 +192,8 @@ class StreetSource(SourceSettings):
     """Range of the horizontal focal length, in widths."""
     aspect: tuple[float, float] = (0.8, 1.2)
     """Range of the vertical focal length, in horizontal ones: images are stretched."""
+    principal_point: tuple[tuple[float, float], tuple[float, float]] = ((0.47, 0.53), (0.42, 0.55))
+    """Ranges of its column in widths and of its row in heights."""
     options: StreetOptions = StreetOptions()
     use_depth: bool = True
     """Learn from the true depth; false leaves view synthesis alone to learn from."""
@@ -219,13 +226,15 @@ class StreetSource(SourceSettings):
             height,
             fx,
             fx * rng.uniform(*self.aspect),
-            width * rng.uniform(0.47, 0.53) - 0.5,
-            height * rng.uniform(0.42, 0.55) - 0.5,
+            width * rng.uniform(*self.principal_point[0]) - 0.5,
+            height * rng.uniform(*self.principal_point[1]) - 0.5,
         )
         write_folder(clip, drive(camera, self.frames, seed, self.options, self.fps))
 
 
-STREET_LOOK = ('frames', 'seed', 'fps', 'size', 'focal_length', 'aspect', 'options')
+STREET_LOOK = (
+    'frames', 'seed', 'fps', 'size', 'focal_length', 'aspect', 'principal_point', 'options'
+)  # fmt: skip
 """The settings of a street that its pictures depend on."""
 
 

@@ -43,6 +43,7 @@ class Sample(NamedTuple):
     :ivar distance: (2,) metres travelled to each neighbour, NaN where unknown
     :ivar truth: (1, H, W) metres, inf sky, NaN unknown
     :ivar labels: (H, W) uint8 train ids, 255 where unknown
+    :ivar road_users: bool, whether view synthesis teaches what can move by itself
     :ivar mirror: bool, drawn by chance: shall the depth network see the mirrored image
     :ivar replaced: how many broken samples this one stands in for
     """
@@ -55,6 +56,7 @@ class Sample(NamedTuple):
     distance: Tensor
     truth: Tensor
     labels: Tensor
+    road_users: Tensor
     mirror: Tensor
     replaced: Tensor
 
@@ -122,7 +124,8 @@ class TripletDataset(Dataset[Sample]):
         clip, target = self._targets[index]
         sequence, step = clip.sequence, clip.source.step
         rng = np.random.default_rng(seed)
-        indices = [target, target - step, target + step]
+        # A still stands for its neighbours too.
+        indices = [target] if clip.source.stills else [target, target - step, target + step]
         frames = [sequence.frames[i] for i in indices]
         if len({frame.shape for frame in frames}) > 1:
             raise ValueError('its neighbours have another size')
@@ -133,16 +136,17 @@ class TripletDataset(Dataset[Sample]):
         images = np.asarray(resized.astype(np.float32) / 255, np.float32)
         known = sequence.camera or guessed_camera(*frames[0].shape[1::-1])
         seen = known.cropped(*box).resized(*self.size)
-        distance = [sequence.distance(target, i) for i in indices[1:]]
+        distance = [sequence.distance(target, i) for i in indices[1:]] or [np.nan, np.nan]
         return Sample(
-            _to_tensor(images),
-            _to_tensor(self._jitter(images, rng)),
+            _to_tensor(images).expand(3, -1, -1, -1),
+            _to_tensor(self._jitter(images, rng)).expand(3, -1, -1, -1),
             torch.from_numpy(seen.matrix.astype(np.float32)),
             torch.tensor(clip.camera),
             torch.from_numpy(self._mask(clip, box))[None],
             torch.tensor(distance, dtype=torch.float32),
             torch.from_numpy(self._truth(sequence, target, box))[None],
             torch.from_numpy(self._labels(sequence, target, box)),
+            torch.tensor(clip.source.road_users),
             torch.tensor(rng.random() < 0.5),
             torch.tensor(replaced),
         )
