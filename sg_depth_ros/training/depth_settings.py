@@ -33,6 +33,8 @@ class LossSettings(BaseModel):
     scales: int = Field(default=4, ge=1, le=4)
     supervision: float = Field(default=1.0, ge=0)
     """Weight of |log depth - log truth| where a source has truth."""
+    shape: float = Field(default=0.5, ge=0)
+    """Weight of that error's gradient, relative to ``supervision``."""
     max_depth: float = Field(default=100.0, gt=0)
     """Metres; truth beyond, and sky, is taken to be there."""
 

@@ -94,6 +94,35 @@ def log_depth(inverse_depth_b1hw: Tensor, truth_b1hw: Tensor, max_depth: float) 
 
     :param truth_b1hw: metres, +inf for sky, NaN where unknown
     """
+    error, known = _log_error(inverse_depth_b1hw, truth_b1hw, max_depth)
+    return masked_mean(error.abs(), known)
+
+
+def log_depth_gradient(
+    inverse_depth_b1hw: Tensor, truth_b1hw: Tensor, max_depth: float, octaves: int = 4
+) -> Tensor:
+    """Give how the error of log depth changes from pixel to pixel: how wrong shapes are.
+
+    The mean of its absolute differences along rows and columns between known neighbours, summed
+    over ``octaves`` of every pixel, every second, every fourth (Li and Snavely, MegaDepth, 2018).
+    Parameters are those of :func:`log_depth`.
+    """
+    error, known = _log_error(inverse_depth_b1hw, truth_b1hw, max_depth)
+    total = error.new_zeros(())
+    for octave in range(octaves):
+        step = 2**octave
+        at, both = error[..., ::step, ::step], known[..., ::step, ::step]
+        for axis in (2, 3):
+            count = both.shape[axis] - 1
+            pairs = both.narrow(axis, 0, count) & both.narrow(axis, 1, count)
+            total = total + masked_mean(at.diff(dim=axis).abs(), pairs)
+    return total
+
+
+def _log_error(
+    inverse_depth_b1hw: Tensor, truth_b1hw: Tensor, max_depth: float
+) -> tuple[Tensor, Tensor]:
+    """Give the log of truth over depth, zero where unknown, and where it is known."""
     known = ~truth_b1hw.isnan()
-    error = inverse_depth_b1hw.log() + truth_b1hw.clamp(max=max_depth).log()
-    return error[known].abs().mean() if known.any() else inverse_depth_b1hw.new_zeros(())
+    truth = torch.where(known, truth_b1hw.clamp(max=max_depth), 1 / inverse_depth_b1hw.detach())
+    return inverse_depth_b1hw.log() + truth.log(), known

@@ -94,6 +94,28 @@ def test_log_depth_takes_sky_as_far_and_leaves_out_the_unknown():
     assert losses.log_depth(inverse, truth * float('nan'), 100.0).item() == 0
 
 
+def test_the_gradient_of_log_depth_knows_shapes_and_not_scale():
+    rng = np.random.default_rng(0)
+    truth = torch.from_numpy(rng.uniform(2, 50, (2, 1, 9, 12)))
+    truth[0, 0, 3, 4], truth[1, 0, 0, 0] = float('nan'), float('inf')
+    far = truth.clamp(max=100.0)
+    assert losses.log_depth_gradient(3 / far, truth, 100.0, 3).item() == pytest.approx(
+        0, abs=1e-12
+    )
+    inverse = torch.from_numpy(rng.uniform(0.02, 0.5, (2, 1, 9, 12))).requires_grad_()
+    error = (inverse.detach() * far).log().numpy()
+    expected = 0.0
+    for step in (1, 2, 4):
+        for axis in (2, 3):
+            change = np.diff(error[..., ::step, ::step], axis=axis)
+            expected += np.nanmean(np.abs(change))
+    found = losses.log_depth_gradient(inverse, truth, 100.0, 3)
+    assert found.item() == pytest.approx(expected)
+    found.backward()
+    assert inverse.grad.isfinite().all() and inverse.grad[0, 0, 3, 4] == 0
+    assert losses.log_depth_gradient(inverse, truth * float('nan'), 100.0).item() == 0
+
+
 def test_masked_mean_of_nothing_is_zero():
     values = torch.tensor([1.0, float('nan'), 3.0])
     assert losses.masked_mean(values, torch.tensor([True, False, True])).item() == 2
