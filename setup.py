@@ -102,7 +102,7 @@ setup(
     entry_points={
         'console_scripts': [
             'sg_depth = sg_depth_ros.cli:main',
-            'depth_node = sg_depth_ros.ros.node:main',
+            'depth_node = sg_depth_ros.ros.depth_node:main',
         ],
     },
 )

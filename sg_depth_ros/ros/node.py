@@ -4,40 +4,31 @@
 
 from __future__ import annotations
 
-import argparse
 import functools
-import logging
 import operator
-import os
-import sys
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from typing import Any, cast
 
-import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType  # type: ignore[attr-defined]
-from rclpy.exceptions import ParameterException
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.subscription import Subscription
-from rclpy.utilities import remove_ros_args
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_srvs.srv import Trigger
 
 from sg_depth_ros.bundle import Bundle, load_bundle
 from sg_depth_ros.engines import PROGRESS_SECONDS, Precision, Progress, create_engine
-from sg_depth_ros.engines.shared import Create, SharedEngine
+from sg_depth_ros.engines.shared import Create
 from sg_depth_ros.estimator import Estimator
 from sg_depth_ros.labels import Label
 from sg_depth_ros.ros.diagnostics import Health, describe, diagnostic_status
-from sg_depth_ros.ros.logging_bridge import log_to_ros
 from sg_depth_ros.ros.outputs import Outputs
-from sg_depth_ros.ros.parameters import check_labels, declare_parameters, names_in, read_parameters
+from sg_depth_ros.ros.parameters import check_labels, declare_parameters, read_parameters
 from sg_depth_ros.ros.pipeline import Frame, Pipeline
 from sg_depth_ros.ros.statistics import FrameStatistics
 from sg_depth_ros.ros.worker import InferenceWorker
@@ -344,66 +335,3 @@ def _sensor_qos(reliability: str) -> QoSProfile:
         depth=1,
         reliability=ReliabilityPolicy[reliability.upper()],
     )
-
-
-def make_nodes(
-    cameras: Sequence[str], create: Create = create_engine, **options: Any
-) -> list[DepthNode]:
-    """Give a node for each camera's namespace, which share one engine; without any, one node.
-
-    :param create: makes the engine
-    :param options: those of ``DepthNode``
-    :raises rclpy.exceptions.ParameterException: when a given parameter is bad
-    """
-    if not cameras:
-        return [DepthNode(**options)]
-    estimator = estimators_in(SharedEngine(create).open)
-    return [DepthNode(create=estimator, namespace=camera, **options) for camera in cameras]
-
-
-def main(args: list[str] | None = None) -> int:
-    """Run the nodes until they are told to end; give the exit status."""
-    parser = argparse.ArgumentParser(description='Depth, labels and points from cameras.')
-    parser.add_argument(
-        '--cameras',
-        metavar='NAMESPACE,...',
-        default='',
-        help='a node in each of these namespaces, all with one engine; default: a single node',
-    )
-    given = sys.argv if args is None else args
-    cameras = parser.parse_args(remove_ros_args(given)[1:]).cameras
-    rclpy.init(args=args)
-    try:
-        nodes = make_nodes(names_in(cameras))
-    except ParameterException as error:
-        rclpy.logging.get_logger(NODE_NAME).fatal(str(error))
-        rclpy.try_shutdown()
-        return 1
-    log_to_ros(nodes[0])
-    executor = SingleThreadedExecutor()
-    for node in nodes:
-        executor.add_node(node)
-    try:
-        for node in nodes:
-            node.autostart()
-        executor.spin()
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    except RuntimeError:
-        # rclpy raises it when the signal comes just before it waits on the context.
-        if rclpy.ok():
-            raise
-    finally:
-        for node in nodes:
-            node.destroy_node()
-        rclpy.try_shutdown()
-    if any(node.left_behind for node in nodes):
-        # Threads inside a vendor's library abort the process when the interpreter ends under them.
-        logging.shutdown()
-        sys.stdout.flush()
-        os._exit(0)
-    return 0
-
-
-if __name__ == '__main__':
-    sys.exit(main())

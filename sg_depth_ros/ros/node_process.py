@@ -41,7 +41,13 @@ class NodeProcess:
     """
 
     def __init__(self, arguments: Sequence[str], log: Path, domain: int) -> None:
-        self._command = [sys.executable, '-m', 'sg_depth_ros.ros.node', '--ros-args', *arguments]
+        self._command = [
+            sys.executable,
+            '-m',
+            'sg_depth_ros.ros.depth_node',
+            '--ros-args',
+            *arguments,
+        ]
         self._log = log
         self._domain = domain
 

@@ -5,20 +5,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
-from formula import HEIGHT, WIDTH
 from numpy.typing import NDArray
 
-from sg_depth_ros.bags import BagError
 from sg_depth_ros.bundle import Bundle
 from sg_depth_ros.engines import Engine, EngineError, RawPrediction, create_engine
-from sg_depth_ros.engines.check_images import recorded_images, street_images
+from sg_depth_ros.engines.check_images import street_images
 from sg_depth_ros.engines.comparison import LIMITS, ComparisonError, compare, require_agreement
-from sg_depth_ros.synthetic import drive, street_camera, write_bag, write_folder
 
 pytest.importorskip('onnxruntime', reason='onnxruntime is not installed')
 
@@ -135,18 +130,3 @@ def test_street_images_differ_from_each_other_and_come_again() -> None:
     assert first.shape == (32, 64, 3)
     assert np.abs(first.astype(int) - second).mean() > 5
     np.testing.assert_array_equal(first, next(street_images(64, 32, 1)))
-
-
-def test_recorded_images_come_from_bags_and_folders(tmp_path: Path) -> None:
-    frames = list(drive(street_camera(64, 32), 4, seed=1))
-    write_bag(tmp_path / 'bag', frames, 'mcap')
-    write_folder(tmp_path / 'folder', frames)
-    (tmp_path / 'flat').mkdir()
-    for i, frame in enumerate(frames):
-        cv2.imwrite(str(tmp_path / 'flat' / f'{i}.png'), frame.image[..., ::-1])
-    for name in ('bag', 'folder', 'flat'):
-        images = list(recorded_images(tmp_path / name, WIDTH, HEIGHT, 2))
-        assert [image.shape for image in images] == [(HEIGHT, WIDTH, 3)] * 2
-        assert np.abs(images[0].astype(int) - images[1]).max() > 0
-    with pytest.raises(BagError, match='does not exist'):
-        list(recorded_images(tmp_path / 'nothing', WIDTH, HEIGHT))

@@ -291,7 +291,7 @@ def test_what_cannot_be_calibrated_with_is_said(make_bundle: BundleMaker, tmp_pa
     for source, reason in (
         ('nowhere', 'nowhere does not exist'),
         ('empty', 'empty'),
-        ('few', 'few holds 3 images, expected at least 4'),
+        ('few', 'few gave 3 images, expected at least 4'),
         ('broken', 'no image that OpenCV can read'),
     ):
         folder = tmp_path / source

@@ -167,7 +167,7 @@ from sg_depth_ros.engines import ENGINES
 from sg_depth_ros.engines.tensorrt.builder import build_plan
 from sg_depth_ros.engines.tensorrt.flavour import load_flavour
 from sg_depth_ros.engines.tensorrt.graph import prepare_graph
-from sg_depth_ros.ros import node
+from sg_depth_ros.ros import depth_node, node
 def wait(phase, fraction):
     time.sleep(0.005)
     return True
@@ -179,7 +179,7 @@ def make(bundle, options):
 sys.modules['sg_depth_ros.engines.unstoppable'] = SimpleNamespace(make=make)
 ENGINES['tensorrt'] = ENGINES['tensorrt']._replace(module='unstoppable', factory='make')
 node.STOP_TIMEOUT = 0.1
-sys.exit(node.main())
+sys.exit(depth_node.main())
 """
 
 

@@ -55,7 +55,7 @@ def processes():
 def start_node(processes, bundle, *arguments):
     """Start the node and wait until it says that it is ready."""
     node = processes(
-        *('-m', 'sg_depth_ros.ros.node', '--ros-args', '-p', f'bundle:={bundle}'),
+        *('-m', 'sg_depth_ros.ros.depth_node', '--ros-args', '-p', f'bundle:={bundle}'),
         *('-p', 'engine:=onnxruntime', '-p', 'threads:=1', *arguments),
     )
     lines = []
@@ -80,7 +80,7 @@ def test_signals_end_it_in_order(processes, formula_bundle, number):
 
 
 def test_a_bad_parameter_ends_it_with_one_line(processes):
-    node = processes('-m', 'sg_depth_ros.ros.node', '--ros-args', '-p', 'engine:=steam')
+    node = processes('-m', 'sg_depth_ros.ros.depth_node', '--ros-args', '-p', 'engine:=steam')
     output, _ = node.communicate(timeout=TIMEOUT)
     assert node.returncode == 1
     assert 'engine must be one of auto, tensorrt, tensorrt_rtx, openvino, onnxruntime' in output
@@ -88,7 +88,7 @@ def test_a_bad_parameter_ends_it_with_one_line(processes):
 
 
 def test_the_run_time_does_not_import_torch(processes):
-    program = 'import sys, sg_depth_ros.ros.node; sys.exit("torch" in sys.modules)'
+    program = 'import sys, sg_depth_ros.ros.depth_node; sys.exit("torch" in sys.modules)'
     assert processes('-c', program).wait(TIMEOUT) == 0
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from sg_depth_ros.bundle import Bundle
 from sg_depth_ros.engines import ENGINES
-from sg_depth_ros.engines.check_images import recorded_images, street_images
+from sg_depth_ros.engines.check_images import COUNT, street_images
 from sg_depth_ros.engines.protocol import EngineError, NoDeviceError, Precision
 from sg_depth_ros.engines.tensorrt.cache import EngineKey
 from sg_depth_ros.engines.tensorrt.flavour import (
@@ -27,6 +27,7 @@ from sg_depth_ros.engines.tensorrt.flavour import (
 )
 from sg_depth_ros.engines.tensorrt.gpu import Gpu, find_gpu
 from sg_depth_ros.engines.tensorrt.graph import RECIPE, check_precision
+from sg_depth_ros.recorded_images import spread_images
 
 FLAVOURS = ('tensorrt', 'tensorrt_rtx')
 """In the order in which they are taken."""
@@ -114,7 +115,7 @@ def make_orders(
 
     def recorded(width: int, height: int) -> Iterable[NDArray[np.uint8]]:
         assert check_on is not None
-        return recorded_images(check_on, width, height)
+        return spread_images(check_on, COUNT, width, height)
 
     return [
         Order(
