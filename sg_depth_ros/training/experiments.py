@@ -76,7 +76,8 @@ class ExperimentSettings(BaseModel):
     workers: int = Field(default=2, ge=0)
     segmentation_network: SegmentationConfig = SegmentationConfig()
     depth_network: DepthResNetConfig = DepthResNetConfig()
-    pose_network: PoseNetConfig = PoseNetConfig()
+    pose_network: PoseNetConfig = PoseNetConfig(scale=0.1)
+    """A car moves a metre between frames, which takes long to learn from steps of a hundredth."""
 
 
 class Experiments:

@@ -15,6 +15,7 @@ from sg_depth_ros.camera import PinholeCamera
 from sg_depth_ros.files import atomic_path
 from sg_depth_ros.networks.checkpoint import save_networks
 from sg_depth_ros.training.callbacks import DepthPictures, WriteNetworks
+from sg_depth_ros.training.curve import ValidationCurve
 from sg_depth_ros.training.data.drives import Drives
 from sg_depth_ros.training.data.order import OrderedData
 from sg_depth_ros.training.data.triplets import TripletDataset, guessed_camera
@@ -74,7 +75,11 @@ def _train_once(settings: DepthSettings, out: Path) -> Path:
             workers=settings.workers,
             seed=settings.seed,
         ),
-        [WriteNetworks(out, write, metric), DepthPictures(dataset)],
+        [
+            WriteNetworks(out, write, metric),
+            DepthPictures(dataset),
+            *([ValidationCurve(out, metric)] if metric else []),
+        ],
         settings.clip_gradients,
     )
     if trainer.is_global_zero:

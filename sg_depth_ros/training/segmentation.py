@@ -20,6 +20,7 @@ from sg_depth_ros.labels import VOID
 from sg_depth_ros.networks.checkpoint import load_networks, save_networks
 from sg_depth_ros.networks.segmentation import SegmentationNet
 from sg_depth_ros.training.callbacks import WriteNetworks
+from sg_depth_ros.training.curve import ValidationCurve
 from sg_depth_ros.training.data.augmentation import JitterConfig
 from sg_depth_ros.training.data.order import Draw, OrderedData
 from sg_depth_ros.training.data.segmentation import SegmentationDataset
@@ -151,7 +152,11 @@ def train_segmentation(settings: SegmentationSettings, out: Path) -> Path:
         save_networks(path, module.network, None, meta)
 
     metric = 'val/miou' if settings.validation else None
-    trainer = fit(settings, out, module, data, [WriteNetworks(out, write, metric, sign=-1)])
+    callbacks = [
+        WriteNetworks(out, write, metric, sign=-1),
+        *([ValidationCurve(out, metric)] if metric else []),
+    ]
+    trainer = fit(settings, out, module, data, callbacks)
     if trainer.is_global_zero:
         write(final, trainer.global_step)
     return final

@@ -19,6 +19,7 @@ import sg_depth_ros
 from sg_depth_ros.labels import ID
 from sg_depth_ros.networks.checkpoint import load_networks, save_half
 from sg_depth_ros.training import warm_start
+from sg_depth_ros.training.curve import read_curve
 from sg_depth_ros.training.data.order import Draw
 from sg_depth_ros.training.data.sources import FolderSource
 from sg_depth_ros.training.data.triplets import Sample, TripletDataset
@@ -108,6 +109,13 @@ def test_tensorboard_has_scalars_and_pictures(reference):
     assert len(accumulator.Scalars('val/abs_rel')) == 3
 
 
+def test_validations_are_a_table_and_a_picture(reference):
+    rows = read_curve(reference[1])
+    assert [row['step'] for row in rows] == [2, 4, 6]
+    assert all(row['abs_rel'] > 0 for row in rows)
+    assert cv2.imread(str(reference[1] / 'validation.png')).std() > 0
+
+
 @pytest.mark.timeout(1200)  # processes of their own, on busy machines
 def test_a_killed_training_goes_on_to_the_same_weights(reference, tmp_path):
     settings, _, final = reference
@@ -119,6 +127,7 @@ def test_a_killed_training_goes_on_to_the_same_weights(reference, tmp_path):
     assert resumed.keys() == expected.keys()
     for name, value in expected.items():
         torch.testing.assert_close(resumed[name], value, atol=1e-7, rtol=0)
+    assert [row['step'] for row in read_curve(tmp_path)] == [2, 4, 6]
 
 
 @pytest.mark.timeout(1200)  # processes of their own, on busy machines
