@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
@@ -36,8 +38,11 @@ class PoseNet(nn.Module):
                 nn.ReLU(inplace=True),
             ]
             channels = width
-        layers.append(nn.Conv2d(channels, 6 * config.neighbours, 1))
-        self.body = nn.Sequential(*layers)
+        last = nn.Conv2d(channels, 6 * config.neighbours, 1)
+        # Training begins with no motion: from a wrong one depth flees to infinity.
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(cast(Tensor, last.bias))
+        self.body = nn.Sequential(*layers, last)
 
     def forward(self, target_bchw: Tensor, neighbours_bnchw: Tensor) -> Tensor:
         """Give (B, N, 6): Euler angles x, y, z in radians and a translation for each neighbour."""
