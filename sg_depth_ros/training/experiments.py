@@ -64,7 +64,7 @@ class ExperimentSettings(BaseModel):
     test_clips: int = Field(default=12, ge=1)
     steps: int = Field(default=1000, ge=1)
     batch: int = Field(default=6, ge=1)
-    learning_rate: float = Field(default=1e-3, gt=0)
+    learning_rate: float = Field(default=5e-4, gt=0)
     scales: int = Field(default=1, ge=1, le=4)
     """Of the loss; four, as published, take a third more time at this size."""
     zoom: float = Field(default=1.0, gt=0, le=1)
