@@ -4,8 +4,7 @@
 
 from __future__ import annotations
 
-import math
-from typing import Literal, cast
+from typing import Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict
@@ -55,7 +54,7 @@ class DepthResNet(nn.Module):
             skip = self.encoder.channels.get(stride // 2, 0)
             self.fuse.append(nn.Conv2d(width + skip, width, 3, padding=1))
             if stride <= 16:
-                self.heads[str(stride // 2)] = self._head(width)
+                self.heads[str(stride // 2)] = nn.Conv2d(width, 1, 3, padding=1)
             channels = width
 
     def forward(self, image_bchw: Tensor, features: dict[int, Tensor] | None) -> list[Tensor]:
@@ -83,14 +82,6 @@ class DepthResNet(nn.Module):
             if str(finer) in self.heads:
                 inverse_depths.append(self._inverse_depth(self.heads[str(finer)](x)))
         return inverse_depths[::-1]
-
-    def _head(self, channels: int) -> nn.Conv2d:
-        """Make a head that begins in the middle of the range, not at a fifth of a metre."""
-        head = nn.Conv2d(channels, 1, 3, padding=1)
-        low, high = 1 / self.max_depth, 1 / self.min_depth
-        middle = (math.sqrt(low * high) - low) / (high - low)
-        nn.init.constant_(cast(Tensor, head.bias), math.log(middle / (1 - middle)))
-        return head
 
     def _inverse_depth(self, logits: Tensor) -> Tensor:
         """Map to inverse depth between 1 / max_depth and 1 / min_depth."""
