@@ -20,6 +20,8 @@ class PoseNetConfig(BaseModel):
     neighbours: int = 2
     scale: float = 0.01
     """Factor of the output: poses of neighbouring frames are small."""
+    begin_still: bool = False
+    """Begin at no motion; where ``scale`` is large, depth flees to infinity from a wrong one."""
 
 
 class PoseNet(nn.Module):
@@ -39,9 +41,9 @@ class PoseNet(nn.Module):
             ]
             channels = width
         last = nn.Conv2d(channels, 6 * config.neighbours, 1)
-        # Training begins with no motion: from a wrong one depth flees to infinity.
-        nn.init.zeros_(last.weight)
-        nn.init.zeros_(cast(Tensor, last.bias))
+        if config.begin_still:
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(cast(Tensor, last.bias))
         self.body = nn.Sequential(*layers, last)
 
     def forward(self, target_bchw: Tensor, neighbours_bnchw: Tensor) -> Tensor:

@@ -76,7 +76,7 @@ class ExperimentSettings(BaseModel):
     workers: int = Field(default=2, ge=0)
     segmentation_network: SegmentationConfig = SegmentationConfig()
     depth_network: DepthResNetConfig = DepthResNetConfig()
-    pose_network: PoseNetConfig = PoseNetConfig(scale=0.1)
+    pose_network: PoseNetConfig = PoseNetConfig(scale=0.1, begin_still=True)
     """A car moves a metre between frames, which takes long to learn from steps of a hundredth."""
 
 
