@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -29,6 +29,8 @@ MANIFEST = 'bundle.yaml'
 CARD = 'MODEL_CARD.md'
 SEGMENTATION = 'segmentation.onnx'
 DEPTH = 'depth.onnx'
+FAILURES = 'failures.jpg'
+"""Pictures for the card; a bundle works without."""
 
 
 class BundleError(ValueError):
@@ -183,12 +185,23 @@ def manifest_values(manifest: Manifest) -> dict[str, Any]:
     return {key: value for key, value in _plain(manifest).items() if key not in own}
 
 
-def update_metrics(path: str | Path, metrics: Sequence[Mapping[str, Any]]) -> Bundle:
-    """Put newly measured errors into a bundle's manifest and card, in place of the old ones."""
+def add_metric(
+    path: str | Path, metric: Mapping[str, Any], failures: bytes | None = None
+) -> Bundle:
+    """Put newly measured errors into a bundle's manifest and card.
+
+    They replace what was measured on the same dataset under the same protocol and scaling.
+
+    :param failures: JPEG of images with the greatest errors, for the card to show
+    """
     bundle = load_bundle(path)
-    manifest = _parse(
-        {**_plain(bundle.manifest), 'metrics': list(metrics)}, bundle.path / MANIFEST
-    )
+    values = _plain(bundle.manifest)
+    kinds = ('dataset', 'protocol', 'scaling')
+    others = [old for old in values['metrics'] if any(old[k] != metric.get(k) for k in kinds)]
+    manifest = _parse({**values, 'metrics': [*others, metric]}, bundle.path / MANIFEST)
+    if failures is not None:
+        with atomic_path(bundle.path / FAILURES) as temporary:
+            temporary.write_bytes(failures)
     _write_texts(bundle.path, manifest)
     return Bundle(bundle.path, manifest)
 
@@ -274,7 +287,7 @@ def _write_texts(folder: Path, manifest: Manifest) -> None:
     """Write the card and, last, the manifest."""
     values = _plain(manifest)
     texts = {
-        CARD: render_card(values),
+        CARD: render_card(values, FAILURES if (folder / FAILURES).is_file() else None),
         MANIFEST: _yaml(values),
     }
     for name, text in texts.items():

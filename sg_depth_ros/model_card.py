@@ -31,7 +31,7 @@ cameras the estimator corrects it by the focal length.
 ## Measured errors
 
 {metrics}
-
+{failures}
 ## Limits
 
 - {scale_limit}
@@ -48,8 +48,21 @@ _LIMITS = {
 }
 
 
-def render_card(manifest: Mapping[str, Any]) -> str:
-    """Give the Markdown text for a manifest of plain values (see ``sg_depth_ros.bundle``)."""
+_FAILURES = """
+## Where it fails
+
+![Images with the greatest errors]({file})
+
+The images of the street with the greatest errors. Depth: red is near, blue far; error: blue is
+none, red half of the true depth and more.
+"""
+
+
+def render_card(manifest: Mapping[str, Any], failures: str | None = None) -> str:
+    """Give the Markdown text for a manifest of plain values (see ``sg_depth_ros.bundle``).
+
+    :param failures: file beside the card with pictures of images with great errors
+    """
     depth, size = manifest['depth'], manifest['input']
     metric = depth['scale'] == 'metric'
     labels = ', '.join(label['name'] for label in manifest['labels'])
@@ -68,6 +81,7 @@ def render_card(manifest: Mapping[str, Any]) -> str:
         focal=depth['training_focal_length'],
         provenance=_provenance(manifest['provenance']),
         metrics=_metrics(manifest['metrics']),
+        failures=_FAILURES.format(file=failures) if failures else '',
         scale_limit=_LIMITS[depth['scale']],
     )
 

@@ -15,8 +15,8 @@ from sg_depth_ros import bundle as bundle_module
 from sg_depth_ros.bundle import (
     Bundle,
     BundleError,
+    add_metric,
     load_bundle,
-    update_metrics,
     write_bundle,
 )
 from sg_depth_ros.labels import CITYSCAPES
@@ -134,7 +134,7 @@ def test_a_path_comes_before_an_installed_name(
 def test_an_interrupted_write_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(_: object) -> str:
+    def fail(*_: object) -> str:
         raise OSError('disk full')
 
     monkeypatch.setattr(bundle_module, 'render_card', fail)
@@ -165,15 +165,27 @@ def test_the_digest_follows_the_graphs_and_nothing_else(tmp_path: Path) -> None:
 
 def test_new_metrics_reach_manifest_and_card(bundle: Bundle) -> None:
     assert 'None yet' in (bundle.path / 'MODEL_CARD.md').read_text()
-    updated = update_metrics(bundle.path, [METRIC])
+    add_metric(bundle.path, METRIC)
+    add_metric(bundle.path, {**METRIC, 'scaling': 'none'})
+    updated = add_metric(bundle.path, {**METRIC, 'values': {'abs_rel': 0.22}})
     assert load_bundle(bundle.path) == updated
-    assert updated.manifest.metrics[0].values == {'abs_rel': 0.21}
+    assert [m.values for m in updated.manifest.metrics] == [{'abs_rel': 0.21}, {'abs_rel': 0.22}]
     assert updated.digest == bundle.digest
     card = (bundle.path / 'MODEL_CARD.md').read_text()
     assert '| dataset | protocol | scaling | abs_rel |' in card
-    assert '| kitti_lidar | garg, <= 80 m | median | 0.21 |' in card
-    with pytest.raises(BundleError, match=r'unknown key metrics\.0\.note'):
-        update_metrics(bundle.path, [{**METRIC, 'note': ''}])
+    assert '| kitti_lidar | garg, <= 80 m | median | 0.22 |' in card
+    assert 'Where it fails' not in card
+    with pytest.raises(BundleError, match=r'unknown key metrics\.2\.note'):
+        add_metric(bundle.path, {**METRIC, 'dataset': 'other', 'note': ''})
+
+
+def test_the_card_shows_failures(bundle: Bundle) -> None:
+    add_metric(bundle.path, METRIC, b'picture')
+    assert (bundle.path / 'failures.jpg').read_bytes() == b'picture'
+    # What is measured later leaves the pictures in the card.
+    add_metric(bundle.path, {**METRIC, 'scaling': 'none'})
+    assert '](failures.jpg)' in (bundle.path / 'MODEL_CARD.md').read_text()
+    assert load_bundle(bundle.path).digest == bundle.digest
 
 
 @pytest.mark.parametrize(

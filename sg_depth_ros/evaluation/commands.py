@@ -38,6 +38,9 @@ PathArgument = Annotated[Path, typer.Argument(help='Where the frames are.')]
 OutOption = Annotated[
     Path | None, typer.Option(help='Folder for the results; out/evaluate/NAME if not given.')
 ]
+CardOption = Annotated[
+    bool, typer.Option('--card', help="Write the figures into the bundle's model card.")
+]
 BundleOption = Annotated[
     str,
     typer.Option(help='What is evaluated: a bundle, an .onnx file, prior, constant or truth.'),
@@ -93,6 +96,7 @@ class DepthOptions:
     images: Annotated[bool, typer.Option(help='Show the best and worst frames in the report.')] = (
         True
     )
+    card: CardOption = False
     fail_under: Annotated[
         list[str],
         typer.Option(help='METRIC=NUMBER, such as abs_rel=0.2: exit code 1 if worse.'),
@@ -178,7 +182,8 @@ def bag(
 @depth_command
 def street(
     options: DepthOptions,
-    frames: Annotated[int, typer.Option(min=1, help='How many frames.')] = 100,
+    frames: Annotated[int, typer.Option(min=1, help='How many frames of each street.')] = 100,
+    streets: Annotated[int, typer.Option(min=1, help='How many streets, from SEED on.')] = 1,
     size: Annotated[str, typer.Option(help='WIDTHxHEIGHT in pixels.')] = '640x192',
     seed: Annotated[int, typer.Option(help='Another seed is another street.')] = 0,
 ) -> None:
@@ -187,7 +192,8 @@ def street(
     from sg_depth_ros.synthetic import street_camera
 
     camera = street_camera(*parse_size(size))
-    _evaluate(StreetSource(camera, frames, seed), 'dense', options)
+    # Pictures of streets may go where those of recordings may not.
+    _evaluate(StreetSource(camera, frames, seed, streets), 'dense', options, card_pictures=True)
 
 
 @app.command()
@@ -200,6 +206,7 @@ def segmentation(
     engine: EngineOption = 'auto',
     limit: Annotated[int | None, typer.Option(min=1, help='Only the first images.')] = None,
     out: OutOption = None,
+    card: CardOption = False,
 ) -> None:
     """Evaluate the labels on a CamVid-style folder: mean IoU, accuracy, confusion."""
     from sg_depth_ros.estimator import Estimator
@@ -232,6 +239,11 @@ def segmentation(
     console.print(table)
     target = (out or Path('out/evaluate') / f'segmentation_{scores["dataset"]}') / 'metrics.json'
     write_json({'bundle': bundle, **scores}, target)
+    if card:
+        from sg_depth_ros.bundle import add_metric
+        from sg_depth_ros.evaluation.card import segmentation_metric
+
+        add_metric(bundle, segmentation_metric(scores, '/'.join(path.resolve().parts[-2:])))
     console.print(f'written to {target}', highlight=False)
 
 
@@ -275,8 +287,11 @@ def _evaluate(
     options: DepthOptions,
     first: Model | None = None,
     occlusion: bool = False,
+    card_pictures: bool = False,
 ) -> None:
     """Run one evaluation as the options say and print its table; Ctrl-C keeps what is done."""
+    from sg_depth_ros.bundle import add_metric, load_bundle
+    from sg_depth_ros.evaluation.card import depth_metric
     from sg_depth_ros.evaluation.models import OnnxOptions
     from sg_depth_ros.evaluation.protocols import make_protocol
     from sg_depth_ros.evaluation.session import (
@@ -289,6 +304,8 @@ def _evaluate(
     from sg_depth_ros.evaluation.summary import broken_limits, parse_limits
 
     limits = parse_limits(options.fail_under)
+    if options.card:
+        load_bundle(options.bundle)  # What has no card is refused before it is measured.
     protocol = make_protocol(
         options.protocol or base,
         options.scaling,
@@ -322,7 +339,10 @@ def _evaluate(
         raise typer.Exit(130) from None
     _print_summary(console, measured.summary)
     with console.status('writing the report'):
-        report(measured, source, models[0], protocol, run_options)
+        worst = report(measured, source, models[0], protocol, run_options)
+    if options.card:
+        metric = depth_metric(measured.summary, models[0].name, options.camera_height)
+        add_metric(options.bundle, metric, worst if card_pictures else None)
     console.print(f'written to {out}', highlight=False)
     if broken := broken_limits(measured.summary, limits):
         console.print(*broken, sep='\n', style='bold red', highlight=False)

@@ -1,11 +1,10 @@
 # Copyright 2026 The sg_depth_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures of a frame for the report: input, prediction, truth and error."""
+"""Pictures of a frame for report and card: input, prediction, truth and error."""
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 
 import cv2
 import numpy as np
@@ -19,7 +18,7 @@ from sg_depth_ros.evaluation.protocols import (
     resize_prediction,
     true_depth,
 )
-from sg_depth_ros.visualise import colorize_depth, depth_range
+from sg_depth_ros.visualise import Rgb, colorize_depth, depth_range, side_by_side, strip
 
 WIDTH = 560
 """Width of each picture in pixels."""
@@ -29,13 +28,13 @@ WORST_ERROR = 0.5
 
 def frame_pictures(
     source: Source, names: Collection[str], model: Model, protocol: Protocol
-) -> Iterator[tuple[str, dict[str, str]]]:
-    """Yield (name, data URI by title) of some frames, predicted anew."""
+) -> Iterator[tuple[str, dict[str, Rgb]]]:
+    """Yield (name, picture by title) of some frames, predicted anew."""
     for frame in source.frames(names):
         yield frame.name, _pictures(frame, model, protocol)
 
 
-def _pictures(frame: Frame, model: Model, protocol: Protocol) -> dict[str, str]:
+def _pictures(frame: Frame, model: Model, protocol: Protocol) -> dict[str, Rgb]:
     truth = true_depth(frame, protocol)
     height, width = truth.shape
     depth = predict(model, frame, protocol).depth
@@ -47,10 +46,10 @@ def _pictures(frame: Frame, model: Model, protocol: Protocol) -> dict[str, str]:
         full = 1 / np.maximum(1 / full + compared.shift, 1 / protocol.max_depth)
     near, far = depth_range([compared.truth_n[None]])
     return {
-        'input': _data_uri(frame.image),
-        'prediction': _data_uri(colorize_depth(full, near, far)),
-        'truth': _data_uri(colorize_depth(_thicken(truth, near=True), near, far)),
-        'error': _data_uri(_colorize_error(_thicken(error, near=False))),
+        'input': _small(frame.image),
+        'prediction': _small(colorize_depth(full, near, far)),
+        'truth': _small(colorize_depth(_thicken(truth, near=True), near, far)),
+        'error': _small(_colorize_error(_thicken(error, near=False))),
     }
 
 
@@ -78,11 +77,22 @@ def _colorize_error(error_hw: NDArray[np.float32]) -> NDArray[np.uint8]:
     return np.asarray(colors.astype(np.uint8))
 
 
-def _data_uri(image_hw3: NDArray[np.uint8]) -> str:
-    """Encode a picture as a JPEG data URI of width ``WIDTH``."""
+def _small(image_hw3: Rgb) -> Rgb:
+    """Give a picture of width ``WIDTH``."""
     height = round(image_hw3.shape[0] * WIDTH / image_hw3.shape[1])
     small = cv2.resize(image_hw3, (WIDTH, height), interpolation=cv2.INTER_AREA)
-    ok, data = cv2.imencode('.jpg', small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])
+    return np.asarray(small, np.uint8)
+
+
+def sheet(frames: Collection[Mapping[str, Rgb]]) -> Rgb:
+    """Lay the pictures of frames of one size out beside each other, a column for each frame."""
+    columns = [side_by_side(list(found.values()), list(found)) for found in frames]
+    return strip(columns, columns=len(columns))
+
+
+def jpeg(picture: Rgb) -> bytes:
+    """Encode a picture as JPEG."""
+    ok, data = cv2.imencode('.jpg', picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])
     if not ok:
         raise RuntimeError('OpenCV cannot write JPEG; install a build of OpenCV with JPEG support')
-    return 'data:image/jpeg;base64,' + base64.b64encode(data.tobytes()).decode('ascii')
+    return data.tobytes()

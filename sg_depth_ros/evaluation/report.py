@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import base64
 import math
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -12,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from sg_depth_ros.evaluation.frames import EvaluationError
-from sg_depth_ros.evaluation.pictures import WORST_ERROR
+from sg_depth_ros.evaluation.pictures import WORST_ERROR, jpeg
 from sg_depth_ros.evaluation.summary import HIGHER_IS_BETTER
 from sg_depth_ros.files import atomic_path
+from sg_depth_ros.visualise import Rgb
 
 REPORT = 'report.html'
 COLUMNS = {
@@ -35,13 +37,13 @@ def write_report(
     path: Path,
     summary: Mapping[str, Any],
     records: Sequence[Mapping[str, Any]],
-    pictures: Mapping[str, Mapping[str, str]],
+    pictures: Mapping[str, Mapping[str, Rgb]],
 ) -> None:
     """Write ``report.html``.
 
     :param summary: of :func:`summary.summarise`.
     :param records: of :func:`runner.run`.
-    :param pictures: data URIs by title, by frame name; empty for a report without pictures.
+    :param pictures: by title, by frame name; empty for a report without pictures.
     :raises EvaluationError: when jinja2 or matplotlib is not installed.
     """
     try:
@@ -65,12 +67,19 @@ def write_report(
         summary=_with_empty_parts(summary),
         columns=COLUMNS,
         charts=charts,
-        pictures=pictures,
+        pictures={
+            name: {title: _data_uri(picture) for title, picture in found.items()}
+            for name, found in pictures.items()
+        },
         worst_error=WORST_ERROR,
         frame_errors={r['name']: r['models'][first]['all']['abs_rel'] for r in records},
     )
     with atomic_path(path) as temporary:
         temporary.write_text(html, encoding='utf-8')
+
+
+def _data_uri(picture: Rgb) -> str:
+    return 'data:image/jpeg;base64,' + base64.b64encode(jpeg(picture)).decode('ascii')
 
 
 def format_figure(value: float | None, digits: int = 3) -> str:

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,12 @@ from typing import Any
 from sg_depth_ros.evaluation.baselines import Constant, DepthStatistics, RowPrior, Truth
 from sg_depth_ros.evaluation.frames import EvaluationError, Model, Source
 from sg_depth_ros.evaluation.models import BundleModel, OnnxModel, OnnxOptions
-from sg_depth_ros.evaluation.pictures import frame_pictures
+from sg_depth_ros.evaluation.pictures import frame_pictures, jpeg, sheet
 from sg_depth_ros.evaluation.protocols import Protocol
 from sg_depth_ros.evaluation.report import REPORT, write_report
 from sg_depth_ros.evaluation.runner import OnProgress, run, run_settings
 from sg_depth_ros.evaluation.summary import SUMMARY, summarise, write_json
+from sg_depth_ros.visualise import Rgb
 
 BASELINES = ('prior', 'constant')
 
@@ -119,10 +120,15 @@ def measure(
 
 def report(
     measured: Measured, source: Source, model: Model, protocol: Protocol, options: RunOptions
-) -> None:
-    """Write ``report.html``; ``model`` predicts the best and worst frames once more."""
-    pictures = {}
+) -> bytes | None:
+    """Write ``report.html``; ``model`` predicts the best and worst frames once more.
+
+    :return: JPEG of the worst frames, or None where no pictures are wanted
+    """
+    pictures: dict[str, Mapping[str, Rgb]] = {}
     if options.images:
         shown = {*measured.summary['best'], *measured.summary['worst']}
         pictures = dict(frame_pictures(source, shown, model, protocol))
     write_report(options.out / REPORT, measured.summary, measured.records, pictures)
+    worst = [pictures[name] for name in measured.summary['worst'] if name in pictures]
+    return jpeg(sheet(worst)) if worst else None

@@ -49,8 +49,10 @@ def summarise(
     notes = list(notes)
     if len(usable) < settings['frames']:
         notes.append(f'{settings["frames"] - len(usable)} frames gave nothing to compare')
-    ranked = sorted(usable, key=lambda record: _value(record, names[0], 'abs_rel'))
-    shown = [record['name'] for record in ranked]
+    errors = [_value(record, names[0], 'abs_rel') for record in usable]
+    ranked = sorted(range(len(usable)), key=lambda index: errors[index])
+    best = _apart(ranked, (len(usable) + 1) // 2)
+    worst = _apart(ranked[::-1], len(usable) // 2)
     origins = sorted({record['labels'] for record in usable if record['labels']})
     return {
         'format': FORMAT,
@@ -79,9 +81,21 @@ def summarise(
             }
             for other in names[1:]
         ],
-        'best': shown[: min(SHOWN_FRAMES, (len(shown) + 1) // 2)],
-        'worst': shown[::-1][: min(SHOWN_FRAMES, len(shown) // 2)],
+        'best': [usable[index]['name'] for index in best],
+        'worst': [usable[index]['name'] for index in worst],
     }
+
+
+def _apart(ranked: Sequence[int], among: int) -> list[int]:
+    """Choose ``SHOWN_FRAMES`` of the first ``among``, none in the neighbourhood of another.
+
+    Frames that follow each other look alike; a twentieth of all is a neighbourhood.
+    """
+    chosen: list[int] = []
+    for index in ranked[:among]:
+        if all(20 * abs(index - other) >= len(ranked) for other in chosen):
+            chosen.append(index)
+    return chosen[:SHOWN_FRAMES]
 
 
 def _value(record: Mapping[str, Any], model: str, metric: str) -> float:

@@ -67,6 +67,8 @@ class ExperimentSettings(BaseModel):
     learning_rate: float = Field(default=5e-4, gt=0)
     scales: int = Field(default=1, ge=1, le=4)
     """Of the loss; four, as published, take a third more time at this size."""
+    velocity: float = Field(default=0.5, ge=0)
+    """Weight of the velocity loss; ten times the published one, as there are few steps for it."""
     zoom: float = Field(default=1.0, gt=0, le=1)
     segmentation_steps: int = Field(default=400, ge=1)
     seeds: int = Field(default=3, ge=1)
@@ -96,7 +98,7 @@ class Experiments:
 
     def velocity(self) -> dict[str, Any]:
         """Learn from images and speed: how far the scale is from metres, with no scaling."""
-        final = self._train('velocity', velocity=0.1)
+        final = self._train('velocity')
         return self._write('velocity', self._score('velocity', final))
 
     def two_stage(self) -> dict[str, Any]:
@@ -211,7 +213,7 @@ class Experiments:
         values: dict[str, Any] = {
             'network': s.depth_network,
             'validation': StreetValidation(street=self._test(), scaling='none'),
-            'loss': LossSettings(scales=s.scales, velocity=changes.pop('velocity', 0.05)),
+            'loss': LossSettings(scales=s.scales, velocity=s.velocity),
             **changes,
         }
         return DepthSettings(

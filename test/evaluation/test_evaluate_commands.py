@@ -1,13 +1,16 @@
 # Copyright 2026 The sg_depth_ros authors
 # SPDX-License-Identifier: Apache-2.0
 import json
+import shutil
 import subprocess
 import sys
 
+import cv2
 import pytest
 from evaluation_worlds import image_to_depth
 from typer.testing import CliRunner
 
+from sg_depth_ros.bundle import load_bundle
 from sg_depth_ros.evaluation.commands import app
 
 
@@ -65,13 +68,44 @@ def test_resume_command(folder, tmp_path):
 def test_segmentation_command(folder, bundle, tmp_path):
     mapping = tmp_path / 'mapping.yaml'
     mapping.write_text('classes: {0: Road, 13: Car}\nvoid: []\nlabels: {road: Road, car: Car}\n')
+    copy = shutil.copytree(bundle, tmp_path / 'copy')
     result = invoke(
-        *('segmentation', folder, '--bundle', bundle, '--engine', 'onnxruntime'),
-        *('--mapping', mapping, '--out', tmp_path / 'out'),
+        *('segmentation', folder, '--bundle', copy, '--engine', 'onnxruntime'),
+        *('--mapping', mapping, '--out', tmp_path / 'out', '--card'),
     )
     assert result.exit_code == 0, result.output
+    [row] = load_bundle(copy).manifest.metrics
+    assert row.dataset == f'{folder.parent.name}/{folder.name} (4 images)'
+    assert row.values['road_iou'] == pytest.approx(
+        figures(tmp_path / 'out')['iou']['Road'], abs=5e-5
+    )
     assert figures(tmp_path / 'out')['images'] == 4
     assert 0.1 < figures(tmp_path / 'out')['mean_iou'] < 1
+
+
+def test_figures_go_into_the_card(folder, bundle, tmp_path):
+    copy = shutil.copytree(bundle, tmp_path / 'copy')
+    common = ('--bundle', copy, '--engine', 'onnxruntime', '--out', tmp_path / 'out', '--card')
+    result = invoke('folder', folder, *common, '--scaling', 'none', '--limit', '3')
+    assert result.exit_code == 0, result.output
+    [row] = load_bundle(copy).manifest.metrics
+    measured = figures(tmp_path / 'out')['models']['red']['mean']['abs_rel']['mean']
+    assert row.values['abs_rel'] == pytest.approx(measured, abs=5e-5)
+    assert (row.dataset, row.scaling) == (f'folder {folder.name} (3 frames)', 'none')
+    # Pictures of recordings stay out of the bundle.
+    assert not (copy / 'failures.jpg').exists()
+    result = invoke('street', *common, '--size', '96x32', '--frames', '2', '--streets', '2')
+    assert result.exit_code == 0, result.output
+    assert len(load_bundle(copy).manifest.metrics) == 2
+    # Two of the four frames are the worse half, in a column each.
+    assert cv2.imread(str(copy / 'failures.jpg')).shape == (4 * 187, 2 * 560, 3)
+    assert 'failures.jpg' in (copy / 'MODEL_CARD.md').read_text()
+
+
+def test_what_has_no_card_is_refused_at_once(folder, tmp_path):
+    result = invoke('folder', folder, '--bundle', 'truth', '--out', tmp_path / 'out', '--card')
+    assert 'no bundle truth' in str(result.exception)
+    assert not (tmp_path / 'out').exists()
 
 
 def test_through_the_node_gives_the_same_numbers(bag, bundle, tmp_path):
