@@ -210,11 +210,10 @@ class DepthTraining(L.LightningModule):
         terms = {'photometric': zero, 'smooth': zero, 'truth': zero}
         for scale, inverse_depth in enumerate(inverse_depths[: s.scales]):
             full = F.interpolate(inverse_depth, size, mode='bilinear') if scale else inverse_depth
-            seen = full / focal
-            truth = losses.log_depth(seen, batch.truth, s.max_depth)
+            error, known = losses.log_depth_error(full / focal, batch.truth, s.max_depth)
+            truth = losses.masked_mean(error.abs(), known)
             if s.shape:
-                gradient = losses.log_depth_gradient(seen, batch.truth, s.max_depth)
-                truth = truth + s.shape * gradient
+                truth = truth + s.shape * losses.log_depth_gradient(error, known)
             terms['truth'] = terms['truth'] + truth
             if not free.any():
                 continue

@@ -89,40 +89,30 @@ def velocity(pose_bn44: Tensor, distance_bn: Tensor) -> Tensor:
     return (pose_bn44[..., :3, 3].norm(dim=-1) - distance_bn)[known].abs().mean()
 
 
-def log_depth(inverse_depth_b1hw: Tensor, truth_b1hw: Tensor, max_depth: float) -> Tensor:
-    """Give the mean |log depth - log truth| over known truth; what lies beyond max_depth is there.
+def log_depth_error(
+    inverse_depth_b1hw: Tensor, truth_b1hw: Tensor, max_depth: float
+) -> tuple[Tensor, Tensor]:
+    """Give log truth - log depth (B, 1, H, W), zero where truth is unknown, and where it is known.
 
-    :param truth_b1hw: metres, +inf for sky, NaN where unknown
+    :param truth_b1hw: metres, +inf for sky, NaN where unknown; what lies beyond max_depth is there
     """
-    error, known = _log_error(inverse_depth_b1hw, truth_b1hw, max_depth)
-    return masked_mean(error.abs(), known)
+    known = ~truth_b1hw.isnan()
+    truth = torch.where(known, truth_b1hw.clamp(max=max_depth), 1 / inverse_depth_b1hw.detach())
+    return inverse_depth_b1hw.log() + truth.log(), known
 
 
-def log_depth_gradient(
-    inverse_depth_b1hw: Tensor, truth_b1hw: Tensor, max_depth: float, octaves: int = 4
-) -> Tensor:
-    """Give how the error of log depth changes from pixel to pixel: how wrong shapes are.
+def log_depth_gradient(error_b1hw: Tensor, known_b1hw: Tensor, octaves: int = 4) -> Tensor:
+    """Give how an error of log depth changes from pixel to pixel: how wrong shapes are.
 
     The mean of its absolute differences along rows and columns between known neighbours, summed
     over ``octaves`` of every pixel, every second, every fourth (Li and Snavely, MegaDepth, 2018).
-    Parameters are those of :func:`log_depth`.
     """
-    error, known = _log_error(inverse_depth_b1hw, truth_b1hw, max_depth)
-    total = error.new_zeros(())
+    total = error_b1hw.new_zeros(())
     for octave in range(octaves):
         step = 2**octave
-        at, both = error[..., ::step, ::step], known[..., ::step, ::step]
+        at, both = error_b1hw[..., ::step, ::step], known_b1hw[..., ::step, ::step]
         for axis in (2, 3):
             count = both.shape[axis] - 1
             pairs = both.narrow(axis, 0, count) & both.narrow(axis, 1, count)
             total = total + masked_mean(at.diff(dim=axis).abs(), pairs)
     return total
-
-
-def _log_error(
-    inverse_depth_b1hw: Tensor, truth_b1hw: Tensor, max_depth: float
-) -> tuple[Tensor, Tensor]:
-    """Give the log of truth over depth, zero where unknown, and where it is known."""
-    known = ~truth_b1hw.isnan()
-    truth = torch.where(known, truth_b1hw.clamp(max=max_depth), 1 / inverse_depth_b1hw.detach())
-    return inverse_depth_b1hw.log() + truth.log(), known

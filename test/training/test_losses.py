@@ -90,8 +90,9 @@ def test_log_depth_takes_sky_as_far_and_leaves_out_the_unknown():
     inverse = torch.tensor([[[[1 / 10, 1 / 50, 1 / 3]]]])
     truth = torch.tensor([[[[20.0, float('inf'), float('nan')]]]])
     expected = (np.log(2) + np.log(2)) / 2
-    assert losses.log_depth(inverse, truth, 100.0).item() == pytest.approx(expected)
-    assert losses.log_depth(inverse, truth * float('nan'), 100.0).item() == 0
+    error, known = losses.log_depth_error(inverse, truth, 100.0)
+    assert losses.masked_mean(error.abs(), known).item() == pytest.approx(expected)
+    assert error[~known].tolist() == [0]
 
 
 def test_the_gradient_of_log_depth_knows_shapes_and_not_scale():
@@ -99,9 +100,8 @@ def test_the_gradient_of_log_depth_knows_shapes_and_not_scale():
     truth = torch.from_numpy(rng.uniform(2, 50, (2, 1, 9, 12)))
     truth[0, 0, 3, 4], truth[1, 0, 0, 0] = float('nan'), float('inf')
     far = truth.clamp(max=100.0)
-    assert losses.log_depth_gradient(3 / far, truth, 100.0, 3).item() == pytest.approx(
-        0, abs=1e-12
-    )
+    none = losses.log_depth_gradient(*losses.log_depth_error(3 / far, truth, 100.0), 3)
+    assert none.item() == pytest.approx(0, abs=1e-12)
     inverse = torch.from_numpy(rng.uniform(0.02, 0.5, (2, 1, 9, 12))).requires_grad_()
     error = (inverse.detach() * far).log().numpy()
     expected = 0.0
@@ -109,11 +109,12 @@ def test_the_gradient_of_log_depth_knows_shapes_and_not_scale():
         for axis in (2, 3):
             change = np.diff(error[..., ::step, ::step], axis=axis)
             expected += np.nanmean(np.abs(change))
-    found = losses.log_depth_gradient(inverse, truth, 100.0, 3)
+    found = losses.log_depth_gradient(*losses.log_depth_error(inverse, truth, 100.0), 3)
     assert found.item() == pytest.approx(expected)
     found.backward()
     assert inverse.grad.isfinite().all() and inverse.grad[0, 0, 3, 4] == 0
-    assert losses.log_depth_gradient(inverse, truth * float('nan'), 100.0).item() == 0
+    unknown = losses.log_depth_error(inverse, truth * float('nan'), 100.0)
+    assert losses.log_depth_gradient(*unknown).item() == 0
 
 
 def test_masked_mean_of_nothing_is_zero():
