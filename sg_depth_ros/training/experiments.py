@@ -48,10 +48,6 @@ _MOUNTED = StreetOptions(
 """Streets seen by one camera on one vehicle, as a robot has."""
 
 
-_EXACT = {'use_depth': True, 'stills': True}
-"""Single images with exact depth instead of neighbours to rebuild them from."""
-
-
 class ExperimentSettings(BaseModel):
     """Sizes of the experiments.
 
@@ -97,7 +93,7 @@ class Experiments:
 
     def truth(self) -> dict[str, Any]:
         """Learn from exact depth: how small the error gets from random weights."""
-        final = self._train('truth', street=_EXACT)
+        final = self._train('truth', street={'use_depth': True, 'stills': True})
         return self._write('truth', self._score('truth', final))
 
     def velocity(self) -> dict[str, Any]:
@@ -106,12 +102,7 @@ class Experiments:
         return self._write('velocity', self._score('velocity', final))
 
     def two_stage(self) -> dict[str, Any]:
-        """Learn where some clips follow a car: what the filter finds and what it is good for.
-
-        Both stages go on from the network of :meth:`truth`, as the filter needs sharper depth than
-        so few steps give a new one, and without auto-mask: cars on the street keep exactly the
-        camera's speed, and it would leave out all of them, as it does not on real roads.
-        """
+        """Learn where some clips follow a car: what the filter finds and what it is good for."""
         s = self.settings
         following = max(round(s.clips * s.following), 1)
         usual = self._street('usual', s.clips - following, 0, following=False)
@@ -121,12 +112,7 @@ class Experiments:
             for source in (usual, followers)
         ]
         out = self.out / 'two_stage'
-        learned = self.out / 'truth' / 'networks.pt'
-        if not learned.exists():
-            self.truth()
-        loss = LossSettings(scales=s.scales, velocity=s.velocity, automask=False)
-        settings = self._depth(sources, two_stage=True, initial=learned, loss=loss)
-        final = train_depth(settings, out)
+        final = train_depth(self._depth(sources, two_stage=True), out)
         marked = {clip.name for clip in followers.folders()}
         folder = followers.folders()[0].parent.name
         found: dict[bool, list[bool]] = {True: [], False: []}
@@ -147,7 +133,7 @@ class Experiments:
         return self._write('two_stage', result)
 
     def guidance(self) -> dict[str, Any]:
-        """Learn from exact depth, guided and not, for several seeds: errors by part and class."""
+        """Learn with and without guidance, for several seeds: errors overall and by part."""
         s = self.settings
         runs: dict[str, list[dict[str, Any]]] = {'guided': [], 'unguided': []}
         for seed in range(s.seeds):
@@ -156,7 +142,7 @@ class Experiments:
                 if name == 'unguided':
                     network = network.model_copy(update={'guidance': None})
                 label = f'guidance/{name}_{seed}'
-                final = self._train(label, street=_EXACT, network=network, seed=seed)
+                final = self._train(label, network=network, seed=seed)
                 records = self._judge(final)
                 found.append(
                     {
