@@ -12,12 +12,17 @@ _DEPTH = ('abs_rel', 'sq_rel', 'rmse', 'rmse_log', 'delta1', 'delta2', 'delta3')
 
 
 def depth_metric(
-    summary: Mapping[str, Any], model: str, camera_height: float | None = None
+    summary: Mapping[str, Any],
+    model: str,
+    camera_height: float | None = None,
+    *,
+    through_node: bool = False,
 ) -> dict[str, Any]:
     """Give a row of the card from the figures of a run (``metrics.json``).
 
     :param model: which of the run's models
     :param camera_height: metres by which depth was made metric, if it was
+    :param through_node: say that the node has published what was measured
     """
     protocol = summary['protocol']
     mean = summary['models'][model]['mean']
@@ -28,7 +33,7 @@ def depth_metric(
     scaling = protocol['scaling']
     if camera_height is not None:
         scaling = f'camera_height {camera_height:g} m, then {scaling}'
-    through = f' through {model}' if ' ' in model else ''
+    through = ', through the node' if through_node else ''
     return {
         'dataset': f'{summary["dataset"]} ({summary["frames"]} frames{through})',
         'protocol': f'{protocol["description"]}; low and high: {summary["interval"]}',

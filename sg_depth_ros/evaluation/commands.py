@@ -293,6 +293,7 @@ def _evaluate(
     from sg_depth_ros.bundle import add_metric, load_bundle
     from sg_depth_ros.evaluation.card import depth_metric
     from sg_depth_ros.evaluation.models import OnnxOptions
+    from sg_depth_ros.evaluation.pictures import jpeg, sheet
     from sg_depth_ros.evaluation.protocols import make_protocol
     from sg_depth_ros.evaluation.session import (
         ModelFactory,
@@ -341,8 +342,11 @@ def _evaluate(
     with console.status('writing the report'):
         worst = report(measured, source, models[0], protocol, run_options)
     if options.card:
-        metric = depth_metric(measured.summary, models[0].name, options.camera_height)
-        add_metric(options.bundle, metric, worst if card_pictures else None)
+        metric = depth_metric(
+            measured.summary, models[0].name, options.camera_height, through_node=first is not None
+        )
+        failures = jpeg(sheet(worst)) if card_pictures and worst else None
+        add_metric(options.bundle, metric, failures)
     console.print(f'written to {out}', highlight=False)
     if broken := broken_limits(measured.summary, limits):
         console.print(*broken, sep='\n', style='bold red', highlight=False)

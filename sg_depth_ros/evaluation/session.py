@@ -12,7 +12,7 @@ from typing import Any
 from sg_depth_ros.evaluation.baselines import Constant, DepthStatistics, RowPrior, Truth
 from sg_depth_ros.evaluation.frames import EvaluationError, Model, Source
 from sg_depth_ros.evaluation.models import BundleModel, OnnxModel, OnnxOptions
-from sg_depth_ros.evaluation.pictures import frame_pictures, jpeg, sheet
+from sg_depth_ros.evaluation.pictures import frame_pictures
 from sg_depth_ros.evaluation.protocols import Protocol
 from sg_depth_ros.evaluation.report import REPORT, write_report
 from sg_depth_ros.evaluation.runner import OnProgress, run, run_settings
@@ -120,15 +120,14 @@ def measure(
 
 def report(
     measured: Measured, source: Source, model: Model, protocol: Protocol, options: RunOptions
-) -> bytes | None:
+) -> list[Mapping[str, Rgb]]:
     """Write ``report.html``; ``model`` predicts the best and worst frames once more.
 
-    :return: JPEG of the worst frames, or None where no pictures are wanted
+    :return: pictures by title of each of the worst frames; empty where none are wanted
     """
     pictures: dict[str, Mapping[str, Rgb]] = {}
     if options.images:
         shown = {*measured.summary['best'], *measured.summary['worst']}
         pictures = dict(frame_pictures(source, shown, model, protocol))
     write_report(options.out / REPORT, measured.summary, measured.records, pictures)
-    worst = [pictures[name] for name in measured.summary['worst'] if name in pictures]
-    return jpeg(sheet(worst)) if worst else None
+    return [pictures[name] for name in measured.summary['worst'] if name in pictures]
