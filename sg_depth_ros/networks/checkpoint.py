@@ -34,7 +34,8 @@ def save_networks(
 
     :param depth: None for a checkpoint of the segmentation network alone
     :param meta: plain values: input_width, input_height, training_focal_length (pixels at that
-        width), scale (``relative`` or ``metric``), provenance
+        width), scale (``relative`` or ``metric``), provenance, and cameras, the learned
+        intrinsics by source
     :param pose: kept for a training that goes on from here; export leaves it
     """
     content: dict[str, Any] = {'format': FORMAT, 'meta': meta}

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -25,6 +26,8 @@ from sg_depth_ros.synthetic.world import World
 _OPTICAL = np.array([[0, 0, 1.0], [-1, 0, 0], [0, -1, 0]])
 """The optical frame's axes (x right, y down, z forward) as columns in x forward, y left, z up."""
 _FAR = 700.0
+_LONGEST_STEP = 0.1
+"""Seconds in which traffic moves at once."""
 _SHADOW_STEP = 40.0
 """Metres after which shadows are drawn anew for what comes into reach."""
 
@@ -117,7 +120,10 @@ class Street:
     def step(self) -> StreetFrame:
         """Render the next frame."""
         if self._count:
-            self.traffic.step(self._dt)
+            # Over longer steps drivers would run into each other before they see it.
+            parts = math.ceil(self._dt / _LONGEST_STEP)
+            for _ in range(parts):
+                self.traffic.step(self._dt / parts)
         self.world.cover(self.traffic.s)
         pose = self._pose()
         center = self.world.line.place(self.traffic.s + 60.0, 0.0)

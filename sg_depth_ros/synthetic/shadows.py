@@ -115,7 +115,8 @@ class ContactMap:
         inside = np.all((place > 0) & (place < SIDE - 1), axis=1)
         place = np.where(inside[:, None], place, 0)
         columns = 1024
-        padded = np.zeros((-(-len(place) // columns) * columns, 2), np.float32)
+        # At least one row: a picture may show no ground at all.
+        padded = np.zeros(((len(place) // columns + 1) * columns, 2), np.float32)
         padded[: len(place)] = place
         x, y = padded.reshape(-1, columns, 2).transpose(2, 0, 1)
         hidden = cv2.remap(self._shade, x, y, cv2.INTER_LINEAR).ravel()[: len(place)]

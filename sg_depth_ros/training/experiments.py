@@ -30,7 +30,12 @@ from sg_depth_ros.resize import resize_image
 from sg_depth_ros.synthetic import StreetOptions
 from sg_depth_ros.training.data.labelled import StreetLabels
 from sg_depth_ros.training.data.sources import StreetSource
-from sg_depth_ros.training.depth_settings import DepthSettings, LossSettings, StreetValidation
+from sg_depth_ros.training.depth_settings import (
+    DepthSettings,
+    FilterSettings,
+    LossSettings,
+    StreetValidation,
+)
 from sg_depth_ros.training.predictor import CheckpointPredictor
 from sg_depth_ros.training.run import train_depth
 from sg_depth_ros.training.segmentation import train_segmentation
@@ -46,6 +51,8 @@ _MOUNTED = StreetOptions(
     camera_roll=(0.0, 0.0),
 )
 """Streets seen by one camera on one vehicle, as a robot has."""
+_STILLS: Mapping[str, Any] = {'use_depth': True, 'stills': True, 'fps': 1.0}
+"""Single images with exact depth; a second apart, as neighbours in time show hardly more."""
 
 
 class ExperimentSettings(BaseModel):
@@ -74,6 +81,8 @@ class ExperimentSettings(BaseModel):
     seeds: int = Field(default=3, ge=1)
     following: float = Field(default=0.25, gt=0, lt=1)
     """Share of the clips that follow a car at its own speed."""
+    filter: FilterSettings = FilterSettings(metres=3.3)
+    """Between two stages; twice the camera's height under the ground is thrice too far."""
     pretrained: bool = False
     workers: int = Field(default=2, ge=0)
     segmentation_network: SegmentationConfig = SegmentationConfig()
@@ -93,7 +102,7 @@ class Experiments:
 
     def truth(self) -> dict[str, Any]:
         """Learn from exact depth: how small the error gets from random weights."""
-        final = self._train('truth', street={'use_depth': True, 'stills': True})
+        final = self._train('truth', street=_STILLS)
         return self._write('truth', self._score('truth', final))
 
     def velocity(self) -> dict[str, Any]:
@@ -102,17 +111,23 @@ class Experiments:
         return self._write('velocity', self._score('velocity', final))
 
     def two_stage(self) -> dict[str, Any]:
-        """Learn where some clips follow a car: what the filter finds and what it is good for."""
+        """Learn where some clips follow a car: what the filter finds and what it is good for.
+
+        Without the auto-mask, which leaves out whatever keeps exactly the camera's speed. In the
+        other clips nobody drives ahead in the same lane, as that is following too, more or less.
+        """
         s = self.settings
         following = max(round(s.clips * s.following), 1)
-        usual = self._street('usual', s.clips - following, 0, following=False)
-        followers = self._street('following', following, 100_000, following=True)
+        usual = self._street(s.clips - following, 0, lead_probability=0.0, follow_probability=0.0)
+        followers = self._street(following, 100_000, follow_probability=1.0)
         sources = [
             source.model_copy(update={'weight': float(source.clips)})
             for source in (usual, followers)
         ]
         out = self.out / 'two_stage'
-        final = train_depth(self._depth(sources, two_stage=True), out)
+        loss = self._loss().model_copy(update={'automask': False})
+        settings = self._depth(sources, two_stage=True, filter=s.filter, loss=loss)
+        final = train_depth(settings, out)
         marked = {clip.name for clip in followers.folders()}
         folder = followers.folders()[0].parent.name
         found: dict[bool, list[bool]] = {True: [], False: []}
@@ -133,7 +148,7 @@ class Experiments:
         return self._write('two_stage', result)
 
     def guidance(self) -> dict[str, Any]:
-        """Learn with and without guidance, for several seeds: errors overall and by part."""
+        """Learn exact depth with and without guidance, for several seeds: errors by part."""
         s = self.settings
         runs: dict[str, list[dict[str, Any]]] = {'guided': [], 'unguided': []}
         for seed in range(s.seeds):
@@ -142,7 +157,7 @@ class Experiments:
                 if name == 'unguided':
                     network = network.model_copy(update={'guidance': None})
                 label = f'guidance/{name}_{seed}'
-                final = self._train(label, network=network, seed=seed)
+                final = self._train(label, street=_STILLS, network=network, seed=seed)
                 records = self._judge(final)
                 found.append(
                     {
@@ -167,11 +182,8 @@ class Experiments:
         return self._write('guidance', means)
 
     def _street(
-        self, name: str, clips: int, seed: int, *, following: bool | None = None, **changes: Any
+        self, clips: int, seed: int, changes: Mapping[str, Any] = {}, **options: float
     ) -> StreetSource:
-        options = _MOUNTED
-        if following is not None:
-            options = options.model_copy(update={'follow_probability': float(following)})
         s = self.settings
         values = {'use_depth': False, **changes}
         return StreetSource(
@@ -183,7 +195,7 @@ class Experiments:
             focal_length=(_FOCAL_LENGTH, _FOCAL_LENGTH),
             aspect=(1.0, 1.0),
             principal_point=((0.5, 0.5), (0.48, 0.48)),
-            options=options,
+            options=_MOUNTED.model_copy(update=options),
             **values,
         )
 
@@ -196,7 +208,7 @@ class Experiments:
         settings = SegmentationSettings(
             network=s.segmentation_network,
             pretrained=s.pretrained,
-            train=[StreetLabels(street=self._street('train', s.clips, 0))],
+            train=[StreetLabels(street=self._street(s.clips, 0))],
             size=s.size,
             crop=s.size,
             steps=s.segmentation_steps,
@@ -213,7 +225,7 @@ class Experiments:
         values: dict[str, Any] = {
             'network': s.depth_network,
             'validation': StreetValidation(street=self._test(), scaling='none'),
-            'loss': LossSettings(scales=s.scales, velocity=s.velocity),
+            'loss': self._loss(),
             **changes,
         }
         return DepthSettings(
@@ -234,11 +246,14 @@ class Experiments:
             **values,
         )
 
+    def _loss(self) -> LossSettings:
+        return LossSettings(scales=self.settings.scales, velocity=self.settings.velocity)
+
     def _test(self) -> StreetSource:
-        return self._street('test', self.settings.test_clips, 900_000)
+        return self._street(self.settings.test_clips, 900_000)
 
     def _train(self, name: str, *, street: Mapping[str, Any] = {}, **changes: Any) -> Path:
-        source = self._street('train', self.settings.clips, 0, **street)
+        source = self._street(self.settings.clips, 0, street)
         return train_depth(self._depth([source], **changes), self.out / name)
 
     def _judge(self, checkpoint: Path, scaling: str = 'median') -> list[dict[str, Any]]:

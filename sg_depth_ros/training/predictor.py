@@ -19,6 +19,7 @@ class CheckpointPredictor:
 
     :ivar size: width and height that the networks were trained at
     :ivar scale: ``metric`` or ``relative``
+    :ivar cameras: what the training has learned of unknown cameras, by the name of the source
     :raises ValueError: if the checkpoint has no depth network
     """
 
@@ -31,6 +32,9 @@ class CheckpointPredictor:
         self._depth = depth.to(self._device)
         self.size = (int(meta['input_width']), int(meta['input_height']))
         self.scale = str(meta['scale'])
+        # Older checkpoints do not have it.
+        learned = meta.get('cameras', {})
+        self.cameras = {name: PinholeCamera(**camera) for name, camera in learned.items()}
         self._focal_length = float(meta['training_focal_length'])
 
     @torch.no_grad()

@@ -98,6 +98,7 @@ def write_networks(module: DepthTraining, drives: Drives, path: Path, steps: int
         'input_height': settings.size[1],
         'training_focal_length': settings.focal_length,
         'scale': 'metric' if is_metric(settings, drives) else 'relative',
+        'cameras': {name: vars(seen) for name, seen in learned_cameras(module, drives).items()},
         'provenance': {
             **module.segmentation_meta['provenance'],
             'depth': settings.provenance,

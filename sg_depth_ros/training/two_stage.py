@@ -26,7 +26,7 @@ from sg_depth_ros.camera import PinholeCamera
 from sg_depth_ros.files import atomic_path
 from sg_depth_ros.ground_plane import GroundPlane, fit_ground_plane
 from sg_depth_ros.labels import ids_with, palette
-from sg_depth_ros.training.data.triplets import TripletDataset, guessed_camera
+from sg_depth_ros.training.data.triplets import TripletDataset
 from sg_depth_ros.training.data.union import DepthSource
 from sg_depth_ros.training.depth_settings import FilterSettings
 from sg_depth_ros.training.frame_list import write_frame_list
@@ -120,14 +120,13 @@ def filter_frames(
         for index in track(range(len(dataset)), 'Judging the frames'):
             name = dataset.name(index)
             try:
-                image, camera = dataset.target(index)
+                image, camera = dataset.target(index, predict.cameras)
             except (ValueError, OSError) as error:
                 _log.warning('%s is broken and dropped: %s', name, error)
                 counts['broken image'] += 1
                 names[False].append(name)
                 writer.writerow((name, 'broken image', '', ''))
                 continue
-            camera = camera or guessed_camera(image.shape[1], image.shape[0])
             depth, labels = predict(image, camera)
             verdict = judge(depth, labels, camera, settings, metric=metric)
             keep = verdict.reason != INFINITE

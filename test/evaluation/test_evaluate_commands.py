@@ -7,7 +7,7 @@ import sys
 
 import cv2
 import pytest
-from evaluation_worlds import image_to_depth
+from evaluation_worlds import CAMERA, image_to_depth
 from typer.testing import CliRunner
 
 from sg_depth_ros.bundle import load_bundle
@@ -37,6 +37,20 @@ def test_folder_command(folder, bundle, tmp_path):
     assert list(summary['models']) == ['red', 'foreign', 'row prior', 'constant']
     assert 'abs_rel' in result.output
     assert 'data:image' not in (out / 'report.html').read_text()
+
+
+def test_frames_may_differ_in_size(folder, bundle, tmp_path):
+    for name in ('images', 'depth', 'labels'):
+        path = str(folder / name / '002.png')
+        cv2.imwrite(path, cv2.imread(path, cv2.IMREAD_UNCHANGED)[:, 6:])
+    table = folder / 'intrinsics.csv'
+    rows = table.read_text().splitlines()
+    rows[3] = f'002,{CAMERA.fx},{CAMERA.fy},{CAMERA.cx - 6},{CAMERA.cy}'
+    table.write_text('\n'.join(rows) + '\n')
+    common = ('--bundle', bundle, '--engine', 'onnxruntime', '--out', tmp_path / 'out')
+    result = invoke('folder', folder, *common, '--scaling', 'none', '--fail-under', 'abs_rel=0.05')
+    assert result.exit_code == 0, result.output
+    assert figures(tmp_path / 'out')['frames'] == 4
 
 
 def test_limit_that_is_broken_is_exit_code_1(folder, tmp_path):

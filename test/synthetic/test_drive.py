@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from sg_depth_ros.camera import PinholeCamera
 from sg_depth_ros.labels import CITYSCAPES, ID
 from sg_depth_ros.synthetic import Street, StreetOptions, drive, street_camera
+from sg_depth_ros.synthetic.shadows import ContactMap
 
 SMALL = street_camera(208, 64)
 EMPTY = StreetOptions(
@@ -100,6 +101,21 @@ def test_driving_on_needs_no_more_memory():
 def test_an_endless_drive_goes_on_and_stamps_its_frames():
     frames = list(itertools.islice(drive(street_camera(64, 24), None, 1, fps=4.0), 6))
     np.testing.assert_allclose([f.stamp for f in frames], np.arange(6) / 4)
+
+
+def test_traffic_drives_alike_at_any_frame_rate():
+    """At a frame a second drivers must not run into each other between two frames."""
+    options = StreetOptions(stop_probability=1.0)
+    rare = list(drive(street_camera(64, 24), 13, 3, options, fps=1.0))
+    often = list(drive(street_camera(64, 24), 121, 3, options, fps=10.0))
+    speeds = [frame.speed for frame in rare]
+    assert min(speeds) < 0.5 * max(speeds)
+    np.testing.assert_allclose(speeds, [frame.speed for frame in often[::10]], rtol=1e-6)
+
+
+def test_a_picture_may_show_no_ground():
+    contact = ContactMap(np.zeros((0, 4, 2)), np.zeros(3))
+    assert contact.openness(np.zeros((0, 3))).shape == (0,)
 
 
 def test_speed_is_the_way_between_poses():

@@ -25,6 +25,7 @@ from sg_depth_ros.training.data.sources import FolderSource
 from sg_depth_ros.training.data.triplets import Sample, TripletDataset
 from sg_depth_ros.training.depth import DepthTraining
 from sg_depth_ros.training.depth_settings import LidarValidation, LossSettings
+from sg_depth_ros.training.predictor import CheckpointPredictor
 from sg_depth_ros.training.run import learned_cameras, train_depth
 from sg_depth_ros.training.warm_start import find_networks
 
@@ -267,6 +268,7 @@ def test_unknown_intrinsics_are_reported_for_the_stored_image(
     assert (report['width'], report['height']) == (64, 32)
     assert report['fx'] == pytest.approx(0.9 * 64, rel=0.05)
     assert f'{name}: learned fx' in capsys.readouterr().out
+    assert vars(CheckpointPredictor(final).cameras[name]) == report
     # A factor on the learned parameters comes back as the same factor in the stored image.
     data = TripletDataset([source], (64, 32))
     module = DepthTraining(settings, data.drives.cameras)

@@ -57,6 +57,18 @@ def test_crop_mask_and_size_keep_the_geometry(tmp_path):
     assert (camera.fx, camera.cx) == pytest.approx((expected[0], expected[2]))
 
 
+def test_a_target_of_an_unknown_camera_has_what_was_learned_or_the_guess(tmp_path):
+    source = FolderSource(
+        path=write_drive(tmp_path / 'a', camera=False), min_motion=0, crop=(0.0, 0.5, 1.0, 1.0)
+    )
+    data = TripletDataset([source], (32, 8), PLAIN)
+    # The guess is of the whole image, of which the lower half is seen.
+    _, guess = data.target(0)
+    assert (guess.fx, guess.fy, guess.cy) == pytest.approx((28.8, 28.8, -0.5))
+    _, learned = data.target(0, {f'{tmp_path.name}/a': CAMERA})
+    assert learned == CAMERA.cropped(0, 16, 64, 16).resized(32, 8)
+
+
 def test_a_zoomed_sample_shows_the_same_points(tmp_path):
     """Depth and intrinsics of a part of the image belong together: a slope stays that slope."""
     normal = np.array([0.3, -0.2, 1.0])

@@ -111,7 +111,7 @@ def test_the_filter_writes_lists_reasons_and_pictures(
     monkeypatch.setattr(
         two_stage.TripletDataset,
         'target',
-        lambda self, index: (np.zeros((32, 64, 3), np.uint8), half),
+        lambda self, index, learned: (np.zeros((32, 64, 3), np.uint8), half),
     )
     kept, report = tmp_path / 'kept.txt', tmp_path / 'report'
     counts = filter_frames(

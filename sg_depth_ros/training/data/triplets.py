@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from collections.abc import Sequence as Sequence_
 from typing import NamedTuple
 
@@ -110,15 +110,23 @@ class TripletDataset(Dataset[Sample]):
             f'{MAX_REPLACED} samples in a row cannot be read, the last one because: {last}'
         )
 
-    def target(self, index: int) -> tuple[NDArray[np.uint8], PinholeCamera | None]:
-        """Give a target as the network sees it: (H, W, 3) RGB and its camera, None if unknown."""
+    def target(
+        self, index: int, learned: Mapping[str, PinholeCamera] = {}
+    ) -> tuple[NDArray[np.uint8], PinholeCamera]:
+        """Give a target as the network sees it, (H, W, 3) RGB, and its camera.
+
+        :param learned: cameras of whole images by the names in ``drives.cameras``, in place of the
+            guess where intrinsics are unknown
+        """
         clip, target = self._targets[index]
         image = clip.sequence.frames[target]
         box = clip.box(image)
         camera = clip.sequence.camera
-        if camera is not None:
-            camera = camera.cropped(*box).resized(*self.size)
-        return resize_image(_cut(image, box), *self.size), camera
+        if camera is None:
+            camera = learned.get(self.drives.cameras[clip.camera])
+        camera = camera or guessed_camera(*image.shape[1::-1])
+        seen = camera.cropped(*box).resized(*self.size)
+        return resize_image(_cut(image, box), *self.size), seen
 
     def _make(self, index: int, seed: int, replaced: int) -> Sample:
         clip, target = self._targets[index]
