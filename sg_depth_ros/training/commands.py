@@ -88,7 +88,7 @@ def filter_data(
         int | None, typer.Option(help='More pixels under the ground drop an image.  [10]')
     ] = None,
     metres: Annotated[
-        float | None, typer.Option(help='How far under the ground they are.  [0.5]')
+        float | None, typer.Option(help='How far under the ground they are.  [3.3]')
     ] = None,
     camera_height: Annotated[
         float | None, typer.Option(help='Metres, to compare relative depth with.  [1.65]')

@@ -70,8 +70,10 @@ class FilterSettings(BaseModel):
 
     pixels: int = Field(default=10, ge=0)
     """More pixels than so many under the ground drop an image."""
-    metres: float = Field(default=0.5, gt=0)
-    """How far under the ground a pixel has to be."""
+    metres: float = Field(default=3.3, gt=0)
+    """How far under the ground a pixel has to be. Depth that is too large by a share of itself
+    leads under the ground by that share of the camera's height, at any distance: twice the height
+    is three times too far, which a hole is and an error hardly ever."""
     camera_height: float = Field(default=1.65, gt=0)
     """Metres of the camera over the ground; to it relative depth is compared."""
     max_distance: float = Field(default=40.0, gt=0)

@@ -76,10 +76,11 @@ def judge(
     :param camera: of this size
     """
     nothing = np.zeros(depth_hw.shape, bool)
-    ground = np.isin(labels_hw, _GROUND)
+    rays = camera.rays()
+    # Woods that are taken for ground would tilt the plane.
+    ground = np.isin(labels_hw, _GROUND) & (rays[..., 1] > 0)
     if ground.mean() < settings.min_ground:
         return Verdict(NO_GROUND, nothing)
-    rays = camera.rays()
     points = rays * depth_hw[..., None]
     plane = fit_ground_plane(points[ground])
     if plane is None:
