@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -29,7 +30,7 @@ from sg_depth_ros.networks.segmentation import SegmentationConfig
 from sg_depth_ros.resize import resize_image
 from sg_depth_ros.synthetic import StreetOptions
 from sg_depth_ros.training.data.labelled import StreetLabels
-from sg_depth_ros.training.data.sources import StreetSource
+from sg_depth_ros.training.data.sources import StreetSource, short_name
 from sg_depth_ros.training.depth_settings import (
     DepthSettings,
     FilterSettings,
@@ -40,6 +41,7 @@ from sg_depth_ros.training.predictor import CheckpointPredictor
 from sg_depth_ros.training.run import train_depth
 from sg_depth_ros.training.segmentation import train_segmentation
 from sg_depth_ros.training.segmentation_settings import SegmentationSettings
+from sg_depth_ros.visualise import colorize_depth, depth_range, side_by_side
 
 DYNAMIC = 'dynamic'
 _FOCAL_LENGTH = 0.58
@@ -53,6 +55,7 @@ _MOUNTED = StreetOptions(
 """Streets seen by one camera on one vehicle, as a robot has."""
 _STILLS: Mapping[str, Any] = {'use_depth': True, 'stills': True, 'fps': 1.0}
 """Single images with exact depth; a second apart, as neighbours in time show hardly more."""
+_PICTURES = 4
 
 
 class ExperimentSettings(BaseModel):
@@ -128,21 +131,24 @@ class Experiments:
         loss = self._loss().model_copy(update={'automask': False})
         settings = self._depth(sources, two_stage=True, filter=s.filter, loss=loss)
         final = train_depth(settings, out)
-        marked = {clip.name for clip in followers.folders()}
-        folder = followers.folders()[0].parent.name
+        marked = {short_name(clip): clip for clip in followers.folders()}
         found: dict[bool, list[bool]] = {True: [], False: []}
+        holes: dict[str, tuple[int, str]] = {}
         with (out / 'filter' / 'frames.csv').open(newline='') as file:
             for row in csv.DictReader(file):
-                place, clip = row['frame'].rpartition(':')[0].split('/')
-                found[place == folder and clip in marked].append('infinite' in row['verdict'])
-        cars = {
-            stage: self._part_error(self._judge(out / stage / 'networks.pt'), DYNAMIC)
-            for stage in ('stage_1', 'stage_2')
-        }
+                clip, _, frame = row['frame'].rpartition(':')
+                found[clip in marked].append('infinite' in row['verdict'])
+                if clip in marked:
+                    holes[clip] = max(holes.get(clip, (-1, '')), (int(row['pixels_below']), frame))
+        stages = [out / stage / 'networks.pt' for stage in ('stage_1', 'stage_2')]
+        cars = [self._part_error(self._judge(stage), DYNAMIC) for stage in stages]
+        worst = sorted(holes, key=lambda clip: holes[clip], reverse=True)[:_PICTURES]
+        shown = [_frame(marked[clip], int(holes[clip][1])) for clip in worst]
+        _write_picture(shown, stages, ('stage one', 'stage two'), out / 'followed.jpg')
         result = {
             'found_of_following': float(np.mean(found[True])),
             'dropped_of_others': float(np.mean(found[False])),
-            'abs_rel_of_vehicles': cars,
+            'abs_rel_of_vehicles': {'stage_1': cars[0], 'stage_2': cars[1]},
             **self._score('two_stage', final),
         }
         return self._write('two_stage', result)
@@ -303,6 +309,30 @@ class Experiments:
         with atomic_path(self.out / name / 'result.json') as temporary:
             temporary.write_text(json.dumps(result, indent=1) + '\n')
         return result
+
+
+def _frame(clip: Path, index: int) -> Frame:
+    source = FolderSource(clip)
+    return next(source.frames([source.names()[index]]))
+
+
+def _write_picture(
+    frames: Sequence[Frame], checkpoints: Sequence[Path], titles: Sequence[str], path: Path
+) -> None:
+    """Show frames side by side, each over the depth of the checkpoints and the true one."""
+    models = [_Model(checkpoint) for checkpoint in checkpoints]
+    columns = []
+    for frame in frames:
+        height, width = frame.truth.shape
+        depths = [*(model.predict(frame).depth for model in models), frame.truth]
+        span = depth_range([frame.truth])
+        pictures = [frame.image, *(colorize_depth(depth, *span) for depth in depths)]
+        # Twice as large, so that the titles can be read.
+        large = [resize_image(picture, 2 * width, 2 * height) for picture in pictures]
+        columns.append(side_by_side(large, ['image', *titles, 'truth']))
+    with atomic_path(path) as temporary:
+        bgr = cv2.cvtColor(np.concatenate(columns, 1), cv2.COLOR_RGB2BGR)
+        cv2.imwrite(str(temporary), bgr)
 
 
 class _Model:

@@ -5,6 +5,7 @@
 import os
 from pathlib import Path
 
+import cv2
 import pytest
 from training_worlds import tiny_networks
 from typer.testing import CliRunner
@@ -51,6 +52,8 @@ def test_two_stages_are_judged_by_the_clips_that_follow(tiny):
     assert 0 <= result['dropped_of_others'] <= 1
     assert 0 <= result['found_of_following'] <= 1
     assert set(result['abs_rel_of_vehicles']) == {'stage_1', 'stage_2'}
+    # The one clip that follows: image, both stages and truth, each 64x32 twice as large.
+    assert cv2.imread(str(tiny.out / 'two_stage/followed.jpg')).shape == (4 * 64, 128, 3)
 
 
 def test_an_unknown_experiment_is_named(tmp_path):
