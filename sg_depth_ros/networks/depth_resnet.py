@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import math
+from typing import Literal, cast
 
 import torch
 from pydantic import BaseModel, ConfigDict
@@ -82,6 +83,18 @@ class DepthResNet(nn.Module):
             if str(finer) in self.heads:
                 inverse_depths.append(self._inverse_depth(self.heads[str(finer)](x)))
         return inverse_depths[::-1]
+
+    @torch.no_grad()
+    def begin_in_the_middle(self) -> None:
+        """Let untrained heads begin in the geometric middle of the range, a few metres.
+
+        A fresh sigmoid gives a fifth of a metre. On the long way from there, training can run on
+        to the far end, where the sigmoid has no gradient to come back by.
+        """
+        low, high = 1 / self.max_depth, 1 / self.min_depth
+        share = (math.sqrt(low * high) - low) / (high - low)
+        for head in self.heads.values():
+            cast(Tensor, head.bias).fill_(math.log(share / (1 - share)))
 
     def _inverse_depth(self, logits: Tensor) -> Tensor:
         """Map to inverse depth between 1 / max_depth and 1 / min_depth."""

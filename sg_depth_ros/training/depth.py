@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from sg_depth_ros.camera import PinholeCamera
 from sg_depth_ros.labels import ids_with
 from sg_depth_ros.networks.checkpoint import load_networks
+from sg_depth_ros.networks.depth_resnet import DepthResNet
 from sg_depth_ros.networks.families import build_depth
 from sg_depth_ros.networks.pose import PoseNet
 from sg_depth_ros.resize import resize_image
@@ -68,6 +69,8 @@ class DepthTraining(L.LightningModule):
         self.pose = PoseNet(settings.pose)
         if settings.initial is not None:
             _start_from(find_networks(settings.initial), depth, self.pose)
+        elif isinstance(depth, DepthResNet):
+            depth.begin_in_the_middle()
         # Depthwise convolutions train several times faster on a CPU in this layout.
         self.depth = depth.to(memory_format=torch.channels_last)
         self.segmentation.to(memory_format=torch.channels_last)

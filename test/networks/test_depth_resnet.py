@@ -74,6 +74,18 @@ def test_every_guided_level_matters(networks: tuple[DepthResNet, DepthResNet]) -
     assert all(conv.weight.grad.any() for conv in guided.guide.project.values())
 
 
+def test_an_untrained_network_begins_in_the_middle_of_the_range(
+    networks: tuple[DepthResNet, DepthResNet],
+) -> None:
+    network = networks[0]
+    network.begin_in_the_middle()
+    for head in network.heads.values():
+        torch.nn.init.zeros_(head.weight)
+    middle = (network.min_depth * network.max_depth) ** 0.5
+    for inverse in network(torch.rand(2, 3, 64, 96), features()):
+        torch.testing.assert_close(1 / inverse, torch.full_like(inverse, middle))
+
+
 def test_the_range_of_depth_is_kept_at_the_ends_of_the_sigmoid() -> None:
     limits = {'min_depth': 0.5, 'max_depth': 80.0}
     network = DepthResNet(config(None).model_copy(update=limits)).eval()

@@ -308,6 +308,14 @@ def test_an_unguided_training_starts_a_guided_one(reference, segmentation_checkp
         DepthTraining(settings.model_copy(update={'initial': segmentation_checkpoint}), [])
 
 
+def test_depth_from_scratch_begins_a_few_metres_away(reference):
+    settings, _, _ = reference
+    torch.manual_seed(0)
+    module = DepthTraining(settings.model_copy(update={'initial': None}), []).eval()
+    depth = module.predict_depth(np.full((32, 64, 3), 128, np.uint8), None)
+    assert 1 < np.median(depth) < 10
+
+
 def test_road_users_may_be_left_to_truth(reference):
     settings, _, _ = reference
     batch = make_batch(settings)
