@@ -14,11 +14,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from sg_depth_ros.evaluation.frames import Frame, Output
+from sg_depth_ros.evaluation.pictures import jpeg, sheet
 from sg_depth_ros.evaluation.protocols import make_protocol
 from sg_depth_ros.evaluation.scoring import score_frame
 from sg_depth_ros.evaluation.sources.folder import FolderSource
@@ -41,7 +41,7 @@ from sg_depth_ros.training.predictor import CheckpointPredictor
 from sg_depth_ros.training.run import train_depth
 from sg_depth_ros.training.segmentation import train_segmentation
 from sg_depth_ros.training.segmentation_settings import SegmentationSettings
-from sg_depth_ros.visualise import colorize_depth, depth_range, side_by_side
+from sg_depth_ros.visualise import Rgb, colorize_depth, depth_range
 
 DYNAMIC = 'dynamic'
 _FOCAL_LENGTH = 0.58
@@ -128,7 +128,7 @@ class Experiments:
             for source in (usual, followers)
         ]
         out = self.out / 'two_stage'
-        loss = self._loss().model_copy(update={'automask': False})
+        loss = self._loss(automask=False)
         settings = self._depth(sources, two_stage=True, filter=s.filter, loss=loss)
         final = train_depth(settings, out)
         marked = {short_name(clip): clip for clip in followers.folders()}
@@ -252,8 +252,9 @@ class Experiments:
             **values,
         )
 
-    def _loss(self) -> LossSettings:
-        return LossSettings(scales=self.settings.scales, velocity=self.settings.velocity)
+    def _loss(self, *, automask: bool = True) -> LossSettings:
+        s = self.settings
+        return LossSettings(scales=s.scales, velocity=s.velocity, automask=automask)
 
     def _test(self) -> StreetSource:
         return self._street(self.settings.test_clips, 900_000)
@@ -321,7 +322,7 @@ def _write_picture(
 ) -> None:
     """Show frames side by side, each over the depth of the checkpoints and the true one."""
     models = [_Model(checkpoint) for checkpoint in checkpoints]
-    columns = []
+    columns: list[dict[str, Rgb]] = []
     for frame in frames:
         height, width = frame.truth.shape
         depths = [*(model.predict(frame).depth for model in models), frame.truth]
@@ -329,10 +330,9 @@ def _write_picture(
         pictures = [frame.image, *(colorize_depth(depth, *span) for depth in depths)]
         # Twice as large, so that the titles can be read.
         large = [resize_image(picture, 2 * width, 2 * height) for picture in pictures]
-        columns.append(side_by_side(large, ['image', *titles, 'truth']))
+        columns.append(dict(zip(['image', *titles, 'truth'], large, strict=True)))
     with atomic_path(path) as temporary:
-        bgr = cv2.cvtColor(np.concatenate(columns, 1), cv2.COLOR_RGB2BGR)
-        cv2.imwrite(str(temporary), bgr)
+        temporary.write_bytes(jpeg(sheet(columns)))
 
 
 class _Model:

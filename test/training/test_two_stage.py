@@ -39,15 +39,17 @@ def scene(car_depth, noise=0.0, scale=1.0, seed=0, distance=12.0):
     return (scale * depth).astype(np.float32), labels
 
 
+@pytest.mark.parametrize(('metres', 'first_row'), [(0.5, 34), (3.3, 36)])
 @pytest.mark.parametrize('scale', [1.0, 0.03])
-def test_a_car_seen_infinitely_far_is_found_at_any_scale(scale):
+def test_a_car_seen_infinitely_far_is_found_at_any_scale(scale, metres, first_row):
+    settings = FilterSettings(metres=metres)
     for seed in range(5):
-        good = judge(*scene(12.0, 0.03, scale, seed), CAMERA, FilterSettings(), metric=scale == 1)
+        good = judge(*scene(12.0, 0.03, scale, seed), CAMERA, settings, metric=scale == 1)
         assert good.reason == KEPT
-        hole = judge(*scene(90.0, 0.03, scale, seed), CAMERA, FilterSettings(), metric=scale == 1)
+        hole = judge(*scene(90.0, 0.03, scale, seed), CAMERA, settings, metric=scale == 1)
         assert hole.reason == INFINITE
         # The pixels are the car's, under the horizon.
-        assert hole.below[36:43, 62:94].mean() > 0.9
+        assert hole.below[first_row:43, 62:94].mean() > 0.9
         assert not hole.below[:, :60].any()
         assert hole.plane.height == pytest.approx(scale * HEIGHT, rel=0.03)
 
@@ -60,11 +62,15 @@ def test_the_settings_are_the_limits():
     assert judge(depth, labels, CAMERA, at, metric=True).reason == KEPT
     under = FilterSettings(pixels=pixels - 1)
     assert judge(depth, labels, CAMERA, under, metric=True).reason == INFINITE
-    for dip, reason in ((3.0, KEPT), (3.6, INFINITE)):
+    # Dips of a little less than the metres that are asked for, and of a little more.
+    for metres, dip, reason in (
+        (0.5, 0.4, KEPT), (0.5, 0.8, INFINITE), (3.3, 3.0, KEPT), (3.3, 3.6, INFINITE)
+    ):  # fmt: skip
         lower, labels = scene(12.0)
         rows = slice(45, 60)
         lower[rows, 100:150] *= (HEIGHT + dip) / HEIGHT
-        assert judge(lower, labels, CAMERA, FilterSettings(), metric=True).reason == reason
+        verdict = judge(lower, labels, CAMERA, FilterSettings(metres=metres), metric=True)
+        assert verdict.reason == reason
     near = FilterSettings(max_distance=10.0)
     assert judge(*scene(90.0), CAMERA, near, metric=True).pixels < pixels
 

@@ -124,9 +124,7 @@ class TripletDataset(Dataset[Sample]):
         camera = clip.sequence.camera
         if camera is None:
             camera = learned.get(self.drives.cameras[clip.camera])
-        camera = camera or guessed_camera(*image.shape[1::-1])
-        seen = camera.cropped(*box).resized(*self.size)
-        return resize_image(_cut(image, box), *self.size), seen
+        return resize_image(_cut(image, box), *self.size), self._seen(image, box, camera)
 
     def _make(self, index: int, seed: int, replaced: int) -> Sample:
         clip, target = self._targets[index]
@@ -142,8 +140,7 @@ class TripletDataset(Dataset[Sample]):
             box = _zoomed(box, rng.uniform(self._zoom, 1), rng)
         resized = np.stack([resize_image(_cut(frame, box), *self.size) for frame in frames])
         images = np.asarray(resized.astype(np.float32) / 255, np.float32)
-        known = sequence.camera or guessed_camera(*frames[0].shape[1::-1])
-        seen = known.cropped(*box).resized(*self.size)
+        seen = self._seen(frames[0], box, sequence.camera)
         distance = [sequence.distance(target, i) for i in indices[1:]] or [np.nan, np.nan]
         return Sample(
             _to_tensor(images).expand(3, -1, -1, -1),
@@ -158,6 +155,13 @@ class TripletDataset(Dataset[Sample]):
             torch.tensor(rng.random() < 0.5),
             torch.tensor(replaced),
         )
+
+    def _seen(
+        self, image: NDArray[np.uint8], box: Box, camera: PinholeCamera | None
+    ) -> PinholeCamera:
+        """Give the camera of a part of an image at network size; a guess where it is unknown."""
+        camera = camera or guessed_camera(*image.shape[1::-1])
+        return camera.cropped(*box).resized(*self.size)
 
     def _mask(self, clip: Clip, box: Box) -> NDArray[np.bool_]:
         if clip.mask is None:
