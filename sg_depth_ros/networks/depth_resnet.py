@@ -88,8 +88,9 @@ class DepthResNet(nn.Module):
     def begin_in_the_middle(self) -> None:
         """Let untrained heads begin in the geometric middle of the range, a few metres.
 
-        A fresh sigmoid gives a fifth of a metre. On the long way from there, training can run on
-        to the far end, where the sigmoid has no gradient to come back by.
+        A fresh sigmoid gives a fifth of a metre. On the long way from there, training by exact
+        depth can run on to the far end, where the sigmoid has no gradient to come back by. View
+        synthesis needs that way: from further out it ends in shapes that only fit the colours.
         """
         low, high = 1 / self.max_depth, 1 / self.min_depth
         share = (math.sqrt(low * high) - low) / (high - low)

@@ -66,13 +66,12 @@ def experiment(
     """Show on the street, where truth is exact, what a part of the method does."""
     import json
 
-    from sg_depth_ros.training.experiments import EXPERIMENTS, Experiments, ExperimentSettings
-    from sg_depth_ros.training.settings import check_settings
+    from sg_depth_ros.training.experiments import EXPERIMENTS, Experiments
 
     if name not in EXPERIMENTS:
         raise ValueError(f'{name} is no experiment; choose one of {", ".join(EXPERIMENTS)}')
-    settings = check_settings(ExperimentSettings, {}, overrides or (), 'the experiment')
-    result = EXPERIMENTS[name](Experiments(settings, out))
+    chosen = EXPERIMENTS[name]
+    result = chosen.run(Experiments(chosen.settings(overrides or ()), out))
     typer.echo(json.dumps(result, indent=1))
 
 

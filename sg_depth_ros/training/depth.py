@@ -69,7 +69,7 @@ class DepthTraining(L.LightningModule):
         self.pose = PoseNet(settings.pose)
         if settings.initial is not None:
             _start_from(find_networks(settings.initial), depth, self.pose)
-        elif isinstance(depth, DepthResNet):
+        elif isinstance(depth, DepthResNet) and settings.has_exact_depth:
             depth.begin_in_the_middle()
         # Depthwise convolutions train several times faster on a CPU in this layout.
         self.depth = depth.to(memory_format=torch.channels_last)

@@ -14,7 +14,7 @@ from sg_depth_ros.networks.depth_resnet import DepthResNetConfig
 from sg_depth_ros.networks.families import DepthConfig
 from sg_depth_ros.networks.pose import PoseNetConfig
 from sg_depth_ros.training.data.augmentation import JitterConfig
-from sg_depth_ros.training.data.sources import StreetSource
+from sg_depth_ros.training.data.sources import FolderSource, StreetSource
 from sg_depth_ros.training.data.union import DepthSource
 from sg_depth_ros.training.settings import RunSettings
 
@@ -81,6 +81,9 @@ class FilterSettings(BaseModel):
     error of depth or a change of the road's gradient already leads under the plane."""
     min_ground: float = Field(default=0.02, ge=0, le=1)
     """Share of the image that has to be ground; where there is less, the image is kept."""
+    min_inliers: float = Field(default=1 / 3, ge=0, le=1)
+    """Share of the ground that has to lie on one plane. Where less does, something else is called
+    ground, and a plane through that is nothing to judge by: the image is kept."""
 
 
 class DepthSettings(RunSettings):
@@ -116,3 +119,9 @@ class DepthSettings(RunSettings):
     two_stage: bool = False
     """Train, filter the images by what was learned, train again from scratch."""
     filter: FilterSettings = FilterSettings()
+
+    @property
+    def has_exact_depth(self) -> bool:
+        """Whether some of the sources have true depth to learn from."""
+        kinds = (FolderSource, StreetSource)
+        return any(isinstance(s, kinds) and s.use_depth for s in self.sources)

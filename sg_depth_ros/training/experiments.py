@@ -11,6 +11,8 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +43,7 @@ from sg_depth_ros.training.predictor import CheckpointPredictor
 from sg_depth_ros.training.run import train_depth
 from sg_depth_ros.training.segmentation import train_segmentation
 from sg_depth_ros.training.segmentation_settings import SegmentationSettings
+from sg_depth_ros.training.settings import check_settings
 from sg_depth_ros.visualise import Rgb, colorize_depth, depth_range
 
 DYNAMIC = 'dynamic'
@@ -55,15 +58,19 @@ _MOUNTED = StreetOptions(
 """Streets seen by one camera on one vehicle, as a robot has."""
 _STILLS: Mapping[str, Any] = {'use_depth': True, 'stills': True, 'fps': 1.0}
 """Single images with exact depth; a second apart, as neighbours in time show hardly more."""
+_TOWN: Mapping[str, Any] = {
+    'areas': {'urban': 0.5, 'residential': 0.5},
+    'lights': {'sunny': 0.6, 'overcast': 0.4},
+    'lead_probability': 0.0,
+}
+"""Streets by day; nobody drives ahead in the same lane who does not follow, more or less."""
+_SLOW: Mapping[str, Any] = {'fps': 5.0}
+"""At ten a second images as small as these hardly show that something 15 m ahead comes nearer."""
 _PICTURES = 4
 
 
 class ExperimentSettings(BaseModel):
-    """Sizes of the experiments.
-
-    The defaults take one core about ten minutes each, two stages twice and guidance six times
-    that.
-    """
+    """Sizes of the experiments; :data:`EXPERIMENTS` has those with which each shows its point."""
 
     model_config = ConfigDict(extra='forbid', frozen=True)
 
@@ -80,16 +87,16 @@ class ExperimentSettings(BaseModel):
     velocity: float = Field(default=0.5, ge=0)
     """Weight of the velocity loss; ten times the published one, as there are few steps for it."""
     zoom: float = Field(default=1.0, gt=0, le=1)
-    segmentation_steps: int = Field(default=400, ge=1)
+    segmentation_steps: int = Field(default=2000, ge=1)
     seeds: int = Field(default=3, ge=1)
     following: float = Field(default=0.25, gt=0, lt=1)
     """Share of the clips that follow a car at its own speed."""
     filter: FilterSettings = FilterSettings(metres=5.0)
     """Between two stages; networks as small as these err too much for the usual 3.3 m."""
-    pretrained: bool = False
+    pretrained: bool = True
     workers: int = Field(default=2, ge=0)
     segmentation_network: SegmentationConfig = SegmentationConfig()
-    depth_network: DepthResNetConfig = DepthResNetConfig()
+    depth_network: DepthResNetConfig = DepthResNetConfig(decoder_channels=(128, 96, 64, 32, 16))
     pose_network: PoseNetConfig = PoseNetConfig(scale=0.1, begin_still=True)
     """A car moves a metre between frames, which takes long to learn from steps of a hundredth."""
 
@@ -106,30 +113,30 @@ class Experiments:
     def truth(self) -> dict[str, Any]:
         """Learn from exact depth: how small the error gets from random weights."""
         final = self._train('truth', street=_STILLS)
-        return self._write('truth', self._score('truth', final))
+        return self._write('truth', self._score(final, self._test()))
 
     def velocity(self) -> dict[str, Any]:
         """Learn from images and speed: how far the scale is from metres, with no scaling."""
         final = self._train('velocity')
-        return self._write('velocity', self._score('velocity', final))
+        return self._write('velocity', self._score(final, self._test()))
 
     def two_stage(self) -> dict[str, Any]:
         """Learn where some clips follow a car: what the filter finds and what it is good for.
 
-        Without the auto-mask, which leaves out whatever keeps exactly the camera's speed. In the
-        other clips nobody drives ahead in the same lane, as that is following too, more or less.
+        Without the auto-mask, which leaves out whatever keeps exactly the camera's speed.
         """
         s = self.settings
         following = max(round(s.clips * s.following), 1)
-        usual = self._street(s.clips - following, 0, lead_probability=0.0, follow_probability=0.0)
-        followers = self._street(following, 100_000, follow_probability=1.0)
+        usual = self._street(s.clips - following, 0, _SLOW, **_TOWN, follow_probability=0.0)
+        followers = self._street(following, 100_000, _SLOW, **_TOWN, follow_probability=1.0)
         sources = [
             source.model_copy(update={'weight': float(source.clips)})
             for source in (usual, followers)
         ]
         out = self.out / 'two_stage'
         loss = self._loss(automask=False)
-        settings = self._depth(sources, two_stage=True, filter=s.filter, loss=loss)
+        test = self._street(s.test_clips, 900_000, _SLOW, **_TOWN, follow_probability=s.following)
+        settings = self._depth(sources, test, two_stage=True, filter=s.filter, loss=loss)
         final = train_depth(settings, out)
         marked = {short_name(clip): clip for clip in followers.folders()}
         found: dict[bool, list[bool]] = {True: [], False: []}
@@ -141,7 +148,7 @@ class Experiments:
                 if clip in marked:
                     holes[clip] = max(holes.get(clip, (-1, '')), (int(row['pixels_below']), frame))
         stages = [out / stage / 'networks.pt' for stage in ('stage_1', 'stage_2')]
-        cars = [self._part_error(self._judge(stage), DYNAMIC) for stage in stages]
+        cars = [self._part_error(self._judge(stage, test), DYNAMIC) for stage in stages]
         worst = sorted(holes, key=lambda clip: holes[clip], reverse=True)[:_PICTURES]
         shown = [_frame(marked[clip], int(holes[clip][1])) for clip in worst]
         _write_picture(shown, stages, ('stage one', 'stage two'), out / 'followed.jpg')
@@ -149,7 +156,7 @@ class Experiments:
             'found_of_following': float(np.mean(found[True])),
             'dropped_of_others': float(np.mean(found[False])),
             'abs_rel_of_vehicles': {'stage_1': cars[0], 'stage_2': cars[1]},
-            **self._score('two_stage', final),
+            **self._score(final, test),
         }
         return self._write('two_stage', result)
 
@@ -164,7 +171,7 @@ class Experiments:
                     network = network.model_copy(update={'guidance': None})
                 label = f'guidance/{name}_{seed}'
                 final = self._train(label, street=_STILLS, network=network, seed=seed)
-                records = self._judge(final)
+                records = self._judge(final, self._test())
                 found.append(
                     {
                         'all': self._error(records),
@@ -188,7 +195,7 @@ class Experiments:
         return self._write('guidance', means)
 
     def _street(
-        self, clips: int, seed: int, changes: Mapping[str, Any] = {}, **options: float
+        self, clips: int, seed: int, changes: Mapping[str, Any] = {}, **options: Any
     ) -> StreetSource:
         s = self.settings
         values = {'use_depth': False, **changes}
@@ -206,11 +213,12 @@ class Experiments:
         )
 
     def _segmentation(self) -> Path:
-        """Train the guide that all experiments share, once."""
-        final = self.out / 'segmentation' / 'networks.pt'
+        """Train the guide, once for all experiments that begin from the same weights."""
+        s = self.settings
+        begin = 'imagenet' if s.pretrained else 'random'
+        final = self.out / f'segmentation_{begin}_{s.segmentation_steps}' / 'networks.pt'
         if final.exists():
             return final
-        s = self.settings
         settings = SegmentationSettings(
             network=s.segmentation_network,
             pretrained=s.pretrained,
@@ -226,11 +234,13 @@ class Experiments:
         )
         return train_segmentation(settings, final.parent)
 
-    def _depth(self, sources: list[StreetSource], **changes: Any) -> DepthSettings:
+    def _depth(
+        self, sources: list[StreetSource], test: StreetSource, **changes: Any
+    ) -> DepthSettings:
         s = self.settings
         values: dict[str, Any] = {
             'network': s.depth_network,
-            'validation': StreetValidation(street=self._test(), scaling='none'),
+            'validation': StreetValidation(street=test, scaling='none'),
             'loss': self._loss(),
             **changes,
         }
@@ -261,23 +271,20 @@ class Experiments:
 
     def _train(self, name: str, *, street: Mapping[str, Any] = {}, **changes: Any) -> Path:
         source = self._street(self.settings.clips, 0, street)
-        return train_depth(self._depth([source], **changes), self.out / name)
+        return train_depth(self._depth([source], self._test(), **changes), self.out / name)
 
-    def _judge(self, checkpoint: Path, scaling: str = 'median') -> list[dict[str, Any]]:
+    def _judge(
+        self, checkpoint: Path, test: StreetSource, scaling: str = 'median'
+    ) -> list[dict[str, Any]]:
         """Score every frame of the test clips."""
         model = _Model(checkpoint)
         protocol = make_protocol('dense', 'none' if scaling == 'none' else 'median')
         return [
-            score_frame(frame, [model], protocol)['models'][model.name] for frame in self._frames()
+            score_frame(frame, [model], protocol)['models'][model.name] for frame in _frames(test)
         ]
 
-    def _frames(self) -> Iterator[Frame]:
-        for clip in self._test().folders():
-            source = FolderSource(clip)
-            yield from source.frames(source.names())
-
-    def _score(self, name: str, checkpoint: Path) -> dict[str, Any]:
-        metric, scaled = self._judge(checkpoint, 'none'), self._judge(checkpoint)
+    def _score(self, checkpoint: Path, test: StreetSource) -> dict[str, Any]:
+        metric, scaled = self._judge(checkpoint, test, 'none'), self._judge(checkpoint, test)
         ratios = [record['all']['median_ratio'] for record in metric]
         return {
             'abs_rel': self._error(scaled),
@@ -310,6 +317,12 @@ class Experiments:
         with atomic_path(self.out / name / 'result.json') as temporary:
             temporary.write_text(json.dumps(result, indent=1) + '\n')
         return result
+
+
+def _frames(test: StreetSource) -> Iterator[Frame]:
+    for clip in test.folders():
+        source = FolderSource(clip)
+        yield from source.frames(source.names())
 
 
 def _frame(clip: Path, index: int) -> Frame:
@@ -354,10 +367,38 @@ class _Model:
         return Output(depth, labels)
 
 
-EXPERIMENTS: dict[str, Callable[[Experiments], dict[str, Any]]] = {
-    'truth': Experiments.truth,
-    'velocity': Experiments.velocity,
-    'two-stage': Experiments.two_stage,
-    'guidance': Experiments.guidance,
+@dataclass(frozen=True)
+class Experiment:
+    """One of the experiments.
+
+    :ivar run: what is done
+    :ivar sizes: the :class:`ExperimentSettings` that it needs, where they are not the usual ones
+    """
+
+    run: Callable[[Experiments], dict[str, Any]]
+    sizes: Mapping[str, Any]
+
+    def settings(self, overrides: Sequence[str] = ()) -> ExperimentSettings:
+        """Give its settings, with ``key=value`` changes; raises ValueError for a bad one."""
+        return check_settings(
+            ExperimentSettings, deepcopy(dict(self.sizes)), overrides, 'the experiment'
+        )
+
+
+EXPERIMENTS = {
+    'truth': Experiment(
+        Experiments.truth,
+        {
+            'pretrained': False,
+            'segmentation_steps': 400,
+            'clips': 400,
+            'steps': 3600,
+            'batch': 8,
+            'learning_rate': 2e-3,
+        },
+    ),
+    'velocity': Experiment(Experiments.velocity, {'steps': 2400, 'test_clips': 48}),
+    'two-stage': Experiment(Experiments.two_stage, {'steps': 2800, 'test_clips': 24}),
+    'guidance': Experiment(Experiments.guidance, {'clips': 400, 'steps': 550, 'batch': 8}),
 }
 """The experiments by the name that the command line knows."""

@@ -83,7 +83,7 @@ def judge(
         return Verdict(NO_GROUND, nothing)
     points = rays * depth_hw[..., None]
     plane = fit_ground_plane(points[ground])
-    if plane is None:
+    if plane is None or plane.inliers < settings.min_inliers:
         return Verdict(NO_GROUND, nothing)
     # With relative depth the camera's height over the plane is the only measure there is.
     unit = 1.0 if metric else plane.height / settings.camera_height

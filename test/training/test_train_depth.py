@@ -308,12 +308,18 @@ def test_an_unguided_training_starts_a_guided_one(reference, segmentation_checkp
         DepthTraining(settings.model_copy(update={'initial': segmentation_checkpoint}), [])
 
 
-def test_depth_from_scratch_begins_a_few_metres_away(reference):
+@pytest.mark.parametrize(('exact', 'low', 'high'), [(True, 1, 10), (False, 0.1, 0.5)])
+def test_depth_from_scratch_begins_a_few_metres_away_where_truth_pulls_it(
+    reference, exact, low, high
+):
     settings, _, _ = reference
+    sources = [source.model_copy(update={'use_depth': exact}) for source in settings.sources]
     torch.manual_seed(0)
-    module = DepthTraining(settings.model_copy(update={'initial': None}), []).eval()
-    depth = module.predict_depth(np.full((32, 64, 3), 128, np.uint8), None)
-    assert 1 < np.median(depth) < 10
+    scratch = settings.model_copy(update={'initial': None, 'sources': sources})
+    depth = (
+        DepthTraining(scratch, []).eval().predict_depth(np.full((32, 64, 3), 128, np.uint8), None)
+    )
+    assert low < np.median(depth) < high
 
 
 def test_road_users_may_be_left_to_truth(reference):

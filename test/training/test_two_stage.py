@@ -88,6 +88,19 @@ def test_what_is_called_ground_above_the_horizon_does_not_tilt_it():
     assert verdict.reason == KEPT
 
 
+def test_a_plane_through_little_of_the_ground_judges_nothing():
+    depth, labels = scene(90.0)
+    # Under the horizon, nearly everything but the car is called ground and is a heap.
+    heap = (CAMERA.rays()[..., 1] > 0) & (labels != ID['car'])
+    heap[:, ::4] = False
+    depth[heap] *= np.random.default_rng(0).uniform(0.2, 0.9, heap.sum())
+    verdict = judge(depth, labels, CAMERA, FilterSettings(), metric=True)
+    assert (verdict.reason, verdict.pixels) == (NO_GROUND, 0)
+    anyhow = judge(depth, labels, CAMERA, FilterSettings(min_inliers=0.0), metric=True)
+    assert anyhow.reason == INFINITE
+    assert anyhow.plane.inliers < 1 / 3
+
+
 def test_an_image_without_ground_is_kept():
     depth, labels = scene(90.0)
     labels[labels == ID['road']] = ID['building']
