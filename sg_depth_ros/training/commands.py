@@ -66,7 +66,7 @@ def experiment(
     """Show on the street, where truth is exact, what a part of the method does."""
     import json
 
-    from sg_depth_ros.training.experiments import EXPERIMENTS, Experiments
+    from sg_depth_ros.training.experiments.runs import EXPERIMENTS, Experiments
 
     if name not in EXPERIMENTS:
         raise ValueError(f'{name} is no experiment; choose one of {", ".join(EXPERIMENTS)}')

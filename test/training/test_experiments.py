@@ -6,13 +6,16 @@ import os
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 from training_worlds import tiny_networks
 from typer.testing import CliRunner
 
 from sg_depth_ros.networks.pose import PoseNetConfig
 from sg_depth_ros.training.commands import app
-from sg_depth_ros.training.experiments import EXPERIMENTS, Experiments, ExperimentSettings
+from sg_depth_ros.training.experiments.holes import worst_thing
+from sg_depth_ros.training.experiments.runs import EXPERIMENTS, Experiments
+from sg_depth_ros.training.experiments.settings import ExperimentSettings
 
 
 @pytest.fixture(scope='module')
@@ -38,8 +41,7 @@ def tiny(tmp_path_factory):
 
 def test_guidance_is_compared_by_part_and_class(tiny):
     result = tiny.guidance()
-    assert set(result) == {'guided', 'unguided'}
-    for found in result.values():
+    for found in (result['guided'], result['unguided']):
         assert len(found['all']) == 2
         assert all(value > 0 for value in found['all'] + found['edges'])
         assert 'road' in found['classes']
@@ -49,11 +51,21 @@ def test_guidance_is_compared_by_part_and_class(tiny):
 
 def test_two_stages_are_judged_by_the_clips_that_follow(tiny):
     result = tiny.two_stage()
-    assert 0 <= result['dropped_of_others'] <= 1
-    assert 0 <= result['found_of_following'] <= 1
+    shares = [value for key, value in result.items() if key.startswith(('holes', 'dropped'))]
+    assert len(shares) == 5
+    assert all(0 <= share <= 1 for share in shares)
     assert set(result['abs_rel_of_vehicles']) == {'stage_1', 'stage_2'}
     # The one clip that follows: image, both stages and truth, each 64x32 twice as large.
     assert cv2.imread(str(tiny.out / 'two_stage/followed.jpg')).shape == (4 * 64, 128, 3)
+
+
+def test_the_worst_thing_is_what_hangs_together():
+    moving, times = np.zeros((10, 30), bool), np.ones((10, 30), np.float32)
+    moving[2:6, 2:6], moving[2:6, 10:14], moving[1, 20:29] = True, True, True
+    times[2:6, 10:14] = 5
+    times[2:4, 2:5], times[1, 20:29] = 9, 20  # less than half of a thing, and too few pixels
+    assert worst_thing(times, moving) == 5
+    assert worst_thing(times, np.zeros_like(moving)) == 0
 
 
 def test_an_unknown_experiment_is_named(tmp_path):
@@ -98,7 +110,8 @@ def test_speed_makes_depth_metric(show):
 @pytest.mark.timeout(14400)
 def test_the_filter_finds_followed_cars_and_the_second_stage_profits(show):
     result = show('two-stage')
-    assert result['found_of_following'] >= 0.9
-    assert result['dropped_of_others'] <= 0.05
+    assert result['holes_of_following'] > 0.5
+    assert result['found_of_holes'] >= 0.9
+    assert result['dropped_without_hole'] <= 0.05
     cars = result['abs_rel_of_vehicles']
     assert cars['stage_2'] < cars['stage_1']

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -17,7 +17,7 @@ from rich.progress import track
 from sg_depth_ros.camera import PinholeCamera
 from sg_depth_ros.image_files import list_images, read_depth, read_labels
 from sg_depth_ros.labels import ID, VOID
-from sg_depth_ros.synthetic import StreetOptions, drive, write_folder
+from sg_depth_ros.synthetic import StreetFrame, StreetOptions, drive, write_folder
 from sg_depth_ros.training.data.frames import ImageFiles, SpooledFrames
 from sg_depth_ros.training.data.sequence import (
     DepthReader,
@@ -205,19 +205,12 @@ class StreetSource(SourceSettings):
         clips = [folder / f'clip_{index:05d}' for index in range(self.clips)]
         missing = [index for index, clip in enumerate(clips) if not clip.exists()]
         for index in track(missing, 'Rendering the street', disable=not missing):
-            self._render(clips[index], self.seed + index)
+            write_folder(clips[index], self.drive(index))
         return clips
 
-    def sequences(self) -> list[Sequence]:
-        """Render what the cache does not hold yet and read all clips."""
-        shared = self.model_dump(include=set(SourceSettings.model_fields))
-        read = [
-            FolderSource(path=clip, use_depth=self.use_depth, **shared).sequences()
-            for clip in self.folders()
-        ]
-        return [sequence for sequences in read for sequence in sequences]
-
-    def _render(self, clip: Path, seed: int) -> None:
+    def drive(self, index: int) -> Iterator[StreetFrame]:
+        """Render a clip, with all the truth that a folder has no place for."""
+        seed = self.seed + index
         rng = np.random.default_rng(seed)
         width, height = self.size
         fx = width * rng.uniform(*self.focal_length)
@@ -229,7 +222,16 @@ class StreetSource(SourceSettings):
             width * rng.uniform(*self.principal_point[0]) - 0.5,
             height * rng.uniform(*self.principal_point[1]) - 0.5,
         )
-        write_folder(clip, drive(camera, self.frames, seed, self.options, self.fps))
+        return drive(camera, self.frames, seed, self.options, self.fps)
+
+    def sequences(self) -> list[Sequence]:
+        """Render what the cache does not hold yet and read all clips."""
+        shared = self.model_dump(include=set(SourceSettings.model_fields))
+        read = [
+            FolderSource(path=clip, use_depth=self.use_depth, **shared).sequences()
+            for clip in self.folders()
+        ]
+        return [sequence for sequences in read for sequence in sequences]
 
 
 STREET_LOOK = (

@@ -1,50 +1,43 @@
 # Copyright 2026 The sg_depth_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Experiments on the procedural street, where truth is exact: what each part of the method does.
-
-Each trains from random or ImageNet weights in its own folder, goes on where it was cut off, and
-writes ``result.json``.
-"""
+"""The experiments themselves."""
 
 from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
 
-from sg_depth_ros.evaluation.frames import Frame, Output
-from sg_depth_ros.evaluation.pictures import jpeg, sheet
-from sg_depth_ros.evaluation.protocols import make_protocol
-from sg_depth_ros.evaluation.scoring import score_frame
-from sg_depth_ros.evaluation.sources.folder import FolderSource
 from sg_depth_ros.files import atomic_path
-from sg_depth_ros.labels import ID
-from sg_depth_ros.networks.depth_resnet import DepthResNetConfig
-from sg_depth_ros.networks.pose import PoseNetConfig
-from sg_depth_ros.networks.segmentation import SegmentationConfig
-from sg_depth_ros.resize import resize_image
 from sg_depth_ros.synthetic import StreetOptions
 from sg_depth_ros.training.data.labelled import StreetLabels
 from sg_depth_ros.training.data.sources import StreetSource, short_name
-from sg_depth_ros.training.depth_settings import (
-    DepthSettings,
-    FilterSettings,
-    LossSettings,
-    StreetValidation,
+from sg_depth_ros.training.depth_settings import DepthSettings, LossSettings, StreetValidation
+from sg_depth_ros.training.experiments.holes import (
+    HOLE,
+    too_far,
+    worst_of_each_clip,
+    write_picture,
 )
-from sg_depth_ros.training.predictor import CheckpointPredictor
+from sg_depth_ros.training.experiments.judging import (
+    class_errors,
+    error,
+    judge,
+    part_error,
+    score,
+)
+from sg_depth_ros.training.experiments.settings import ExperimentSettings
 from sg_depth_ros.training.run import train_depth
 from sg_depth_ros.training.segmentation import train_segmentation
 from sg_depth_ros.training.segmentation_settings import SegmentationSettings
 from sg_depth_ros.training.settings import check_settings
-from sg_depth_ros.visualise import Rgb, colorize_depth, depth_range
+from sg_depth_ros.training.two_stage import INFINITE
 
 DYNAMIC = 'dynamic'
 _FOCAL_LENGTH = 0.58
@@ -69,38 +62,6 @@ _SLOW: Mapping[str, Any] = {'fps': 5.0}
 _PICTURES = 4
 
 
-class ExperimentSettings(BaseModel):
-    """Sizes of the experiments; :data:`EXPERIMENTS` has those with which each shows its point."""
-
-    model_config = ConfigDict(extra='forbid', frozen=True)
-
-    size: tuple[int, int] = (192, 64)
-    clips: int = Field(default=240, ge=1)
-    """Fewer are learned by heart: with 60 the error in the test is twice that in training."""
-    frames: int = Field(default=5, ge=3)
-    test_clips: int = Field(default=12, ge=1)
-    steps: int = Field(default=1000, ge=1)
-    batch: int = Field(default=6, ge=1)
-    learning_rate: float = Field(default=5e-4, gt=0)
-    scales: int = Field(default=1, ge=1, le=4)
-    """Of the loss; four, as published, take a third more time at this size."""
-    velocity: float = Field(default=0.5, ge=0)
-    """Weight of the velocity loss; ten times the published one, as there are few steps for it."""
-    zoom: float = Field(default=1.0, gt=0, le=1)
-    segmentation_steps: int = Field(default=2000, ge=1)
-    seeds: int = Field(default=3, ge=1)
-    following: float = Field(default=0.25, gt=0, lt=1)
-    """Share of the clips that follow a car at its own speed."""
-    filter: FilterSettings = FilterSettings(metres=5.0)
-    """Between two stages; networks as small as these err too much for the usual 3.3 m."""
-    pretrained: bool = True
-    workers: int = Field(default=2, ge=0)
-    segmentation_network: SegmentationConfig = SegmentationConfig()
-    depth_network: DepthResNetConfig = DepthResNetConfig(decoder_channels=(128, 96, 64, 32, 16))
-    pose_network: PoseNetConfig = PoseNetConfig(scale=0.1, begin_still=True)
-    """A car moves a metre between frames, which takes long to learn from steps of a hundredth."""
-
-
 class Experiments:
     """All experiments, with what they share: rendered clips and one segmentation network.
 
@@ -113,17 +74,19 @@ class Experiments:
     def truth(self) -> dict[str, Any]:
         """Learn from exact depth: how small the error gets from random weights."""
         final = self._train('truth', street=_STILLS)
-        return self._write('truth', self._score(final, self._test()))
+        return self._write('truth', score(final, self._test()))
 
     def velocity(self) -> dict[str, Any]:
         """Learn from images and speed: how far the scale is from metres, with no scaling."""
         final = self._train('velocity')
-        return self._write('velocity', self._score(final, self._test()))
+        return self._write('velocity', score(final, self._test()))
 
     def two_stage(self) -> dict[str, Any]:
         """Learn where some clips follow a car: what the filter finds and what it is good for.
 
-        Without the auto-mask, which leaves out whatever keeps exactly the camera's speed.
+        Without the auto-mask, which leaves out whatever keeps exactly the camera's speed. Which
+        vehicles are holes is known from the truth, of which the filter sees nothing; so are those
+        ahead in the other clips, that keep the camera's speed more or less.
         """
         s = self.settings
         following = max(round(s.clips * s.following), 1)
@@ -138,25 +101,26 @@ class Experiments:
         test = self._street(s.test_clips, 900_000, _SLOW, **_TOWN, follow_probability=s.following)
         settings = self._depth(sources, test, two_stage=True, filter=s.filter, loss=loss)
         final = train_depth(settings, out)
-        marked = {short_name(clip): clip for clip in followers.folders()}
-        found: dict[bool, list[bool]] = {True: [], False: []}
-        holes: dict[str, tuple[int, str]] = {}
-        with (out / 'filter' / 'frames.csv').open(newline='') as file:
-            for row in csv.DictReader(file):
-                clip, _, frame = row['frame'].rpartition(':')
-                found[clip in marked].append('infinite' in row['verdict'])
-                if clip in marked:
-                    holes[clip] = max(holes.get(clip, (-1, '')), (int(row['pixels_below']), frame))
         stages = [out / stage / 'networks.pt' for stage in ('stage_1', 'stage_2')]
-        cars = [self._part_error(self._judge(stage, test), DYNAMIC) for stage in stages]
-        worst = sorted(holes, key=lambda clip: holes[clip], reverse=True)[:_PICTURES]
-        shown = [_frame(marked[clip], int(holes[clip][1])) for clip in worst]
-        _write_picture(shown, stages, ('stage one', 'stage two'), out / 'followed.jpg')
+        marked = {short_name(clip) for clip in followers.folders()}
+        with (out / 'filter' / 'frames.csv').open(newline='') as file:
+            verdicts = {row['frame']: row['verdict'] for row in csv.DictReader(file)}
+        dropped = {frame: verdict == INFINITE for frame, verdict in verdicts.items()}
+        follow = {frame for frame in dropped if frame.rpartition(':')[0] in marked}
+        found = too_far(stages[0], (usual, followers), dropped)
+        holes = {frame for frame, (times, _) in found.items() if times > HOLE}
+        cars = [part_error(judge(stage, test), DYNAMIC) for stage in stages]
+        worst = worst_of_each_clip({frame: found[frame] for frame in follow})[:_PICTURES]
+        write_picture(worst, stages, ('stage one', 'stage two'), out / 'followed.jpg')
         result = {
-            'found_of_following': float(np.mean(found[True])),
-            'dropped_of_others': float(np.mean(found[False])),
+            'holes_of_following': len(holes & follow) / len(follow),
+            'holes_of_others': len(holes - follow) / len(set(dropped) - follow),
+            'found_of_holes': _share(dropped, holes),
+            'dropped_without_hole': _share(dropped, set(dropped) - holes),
+            'dropped_of_following': _share(dropped, follow),
+            'dropped_of_others': _share(dropped, set(dropped) - follow),
             'abs_rel_of_vehicles': {'stage_1': cars[0], 'stage_2': cars[1]},
-            **self._score(final, test),
+            **score(final, test),
         }
         return self._write('two_stage', result)
 
@@ -171,13 +135,13 @@ class Experiments:
                     network = network.model_copy(update={'guidance': None})
                 label = f'guidance/{name}_{seed}'
                 final = self._train(label, street=_STILLS, network=network, seed=seed)
-                records = self._judge(final, self._test())
+                records = judge(final, self._test())
                 found.append(
                     {
-                        'all': self._error(records),
-                        'edges': self._part_error(records, 'edges'),
-                        'dynamic': self._part_error(records, DYNAMIC),
-                        'classes': self._class_errors(records),
+                        'all': error(records),
+                        'edges': part_error(records, 'edges'),
+                        'dynamic': part_error(records, DYNAMIC),
+                        'classes': class_errors(records),
                     }
                 )
         means = {
@@ -273,98 +237,16 @@ class Experiments:
         source = self._street(self.settings.clips, 0, street)
         return train_depth(self._depth([source], self._test(), **changes), self.out / name)
 
-    def _judge(
-        self, checkpoint: Path, test: StreetSource, scaling: str = 'median'
-    ) -> list[dict[str, Any]]:
-        """Score every frame of the test clips."""
-        model = _Model(checkpoint)
-        protocol = make_protocol('dense', 'none' if scaling == 'none' else 'median')
-        return [
-            score_frame(frame, [model], protocol)['models'][model.name] for frame in _frames(test)
-        ]
-
-    def _score(self, checkpoint: Path, test: StreetSource) -> dict[str, Any]:
-        metric, scaled = self._judge(checkpoint, test, 'none'), self._judge(checkpoint, test)
-        ratios = [record['all']['median_ratio'] for record in metric]
-        return {
-            'abs_rel': self._error(scaled),
-            'abs_rel_without_scaling': self._error(metric),
-            'true_to_predicted_scale': float(np.median(ratios)),
-            'frames': len(metric),
-            'settings': self.settings.model_dump(mode='json'),
-        }
-
-    @staticmethod
-    def _error(records: list[dict[str, Any]]) -> float:
-        return float(np.nanmean([record['all']['abs_rel'] for record in records]))
-
-    @staticmethod
-    def _part_error(records: list[dict[str, Any]], part: str) -> float:
-        found = [r['parts'][part]['abs_rel'] for r in records if part in r['parts']]
-        return float(np.mean(found)) if found else float('nan')
-
-    @staticmethod
-    def _class_errors(records: list[dict[str, Any]]) -> dict[str, float]:
-        names = sorted({name for record in records for name in record['classes']} & set(ID))
-        return {
-            name: float(
-                np.mean([r['classes'][name]['abs_rel'] for r in records if name in r['classes']])
-            )
-            for name in names
-        }
-
     def _write(self, name: str, result: dict[str, Any]) -> dict[str, Any]:
+        result = {**result, 'settings': self.settings.model_dump(mode='json')}
         with atomic_path(self.out / name / 'result.json') as temporary:
             temporary.write_text(json.dumps(result, indent=1) + '\n')
         return result
 
 
-def _frames(test: StreetSource) -> Iterator[Frame]:
-    for clip in test.folders():
-        source = FolderSource(clip)
-        yield from source.frames(source.names())
-
-
-def _frame(clip: Path, index: int) -> Frame:
-    source = FolderSource(clip)
-    return next(source.frames([source.names()[index]]))
-
-
-def _write_picture(
-    frames: Sequence[Frame], checkpoints: Sequence[Path], titles: Sequence[str], path: Path
-) -> None:
-    """Show frames side by side, each over the depth of the checkpoints and the true one."""
-    models = [_Model(checkpoint) for checkpoint in checkpoints]
-    columns: list[dict[str, Rgb]] = []
-    for frame in frames:
-        height, width = frame.truth.shape
-        depths = [*(model.predict(frame).depth for model in models), frame.truth]
-        span = depth_range([frame.truth])
-        pictures = [frame.image, *(colorize_depth(depth, *span) for depth in depths)]
-        # Twice as large, so that the titles can be read.
-        large = [resize_image(picture, 2 * width, 2 * height) for picture in pictures]
-        columns.append(dict(zip(['image', *titles, 'truth'], large, strict=True)))
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(jpeg(sheet(columns)))
-
-
-class _Model:
-    """A checkpoint as the evaluation knows models."""
-
-    name, uses_image = 'checkpoint', True
-
-    def __init__(self, checkpoint: Path) -> None:
-        self._predict = CheckpointPredictor(checkpoint)
-        self.identity = str(checkpoint)
-
-    def predict(self, frame: Frame) -> Output:
-        """Predict at network size, for the frame's camera."""
-        assert frame.camera is not None
-        size = self._predict.size
-        depth, labels = self._predict(
-            resize_image(frame.image, *size), frame.camera.resized(*size)
-        )
-        return Output(depth, labels)
+def _share(dropped: Mapping[str, bool], names: Collection[str]) -> float:
+    """Give the share of these frames that were dropped, NaN of none."""
+    return float(np.mean([dropped[name] for name in names])) if names else float('nan')
 
 
 @dataclass(frozen=True)
