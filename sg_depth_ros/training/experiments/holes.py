@@ -21,7 +21,9 @@ from sg_depth_ros.visualise import Rgb, colorize_depth, depth_range
 
 HOLE = 4.0
 """Times too far from which on what moves is a hole. The lower end of a vehicle, a third of a metre
-up, hides the road 1.3 times as far away, and the filter asks for three times of that."""
+up, hides the road 1.3 times as far away, and the filter asks for about three times of that."""
+SOUND = 2.0
+"""Times too far up to which it is none; in between an image may well be dropped or kept."""
 _FEW = 10
 
 

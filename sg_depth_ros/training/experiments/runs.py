@@ -21,6 +21,7 @@ from sg_depth_ros.training.data.sources import StreetSource, short_name
 from sg_depth_ros.training.depth_settings import DepthSettings, LossSettings, StreetValidation
 from sg_depth_ros.training.experiments.holes import (
     HOLE,
+    SOUND,
     too_far,
     worst_of_each_clip,
     write_picture,
@@ -109,6 +110,7 @@ class Experiments:
         follow = {frame for frame in dropped if frame.rpartition(':')[0] in marked}
         found = too_far(stages[0], (usual, followers), dropped)
         holes = {frame for frame, (times, _) in found.items() if times > HOLE}
+        sound = {frame for frame, (times, _) in found.items() if times < SOUND}
         cars = [part_error(judge(stage, test), DYNAMIC) for stage in stages]
         worst = worst_of_each_clip({frame: found[frame] for frame in follow})[:_PICTURES]
         write_picture(worst, stages, ('stage one', 'stage two'), out / 'followed.jpg')
@@ -116,6 +118,7 @@ class Experiments:
             'holes_of_following': len(holes & follow) / len(follow),
             'holes_of_others': len(holes - follow) / len(set(dropped) - follow),
             'found_of_holes': _share(dropped, holes),
+            'dropped_of_sound': _share(dropped, sound),
             'dropped_without_hole': _share(dropped, set(dropped) - holes),
             'dropped_of_following': _share(dropped, follow),
             'dropped_of_others': _share(dropped, set(dropped) - follow),

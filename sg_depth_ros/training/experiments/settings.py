@@ -34,7 +34,7 @@ class ExperimentSettings(BaseModel):
     seeds: int = Field(default=3, ge=1)
     following: float = Field(default=0.3, gt=0, lt=1)
     """Share of the clips that follow a car at its own speed."""
-    filter: FilterSettings = FilterSettings(max_distance=21.0)
+    filter: FilterSettings = FilterSettings(metres=2.5, pixels=20, max_distance=20.0)
     """Between two stages; networks as small as these blur what is further away into the road."""
     pretrained: bool = True
     workers: int = Field(default=2, ge=0)
