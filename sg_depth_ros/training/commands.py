@@ -56,6 +56,25 @@ def depth(
 
 
 @app.command()
+def distil(
+    config: ConfigArgument,
+    out: Annotated[Path, typer.Option(help='Folder of images and depth; it must not exist.')],
+    overrides: OverridesArgument = None,
+) -> None:
+    """Write what trained networks say of images, to train another one by it."""
+    from sg_depth_ros.training.distil import DistilSettings, write_teaching
+    from sg_depth_ros.training.settings import load_settings
+
+    count = write_teaching(
+        load_settings(DistilSettings, find_config(config), overrides or ()), out
+    )
+    typer.echo(
+        f'{count} images are in {out}, some of them in its examples.png; train with it as a '
+        f'source: {{kind: folder, path: {out}, use_depth: true, stills: true}}'
+    )
+
+
+@app.command()
 def experiment(
     name: Annotated[str, typer.Argument(help='truth, velocity, two-stage or guidance.')],
     out: Annotated[Path, typer.Option(help='Folder of clips, networks and result.json.')],

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 from sg_depth_ros.share import share_directory
 from sg_depth_ros.training.commands import app, find_config
 from sg_depth_ros.training.depth_settings import DepthSettings
+from sg_depth_ros.training.distil import DistilSettings
 from sg_depth_ros.training.segmentation_settings import SegmentationSettings
 from sg_depth_ros.training.settings import load_settings
 
@@ -65,8 +66,8 @@ def test_a_file_that_is_none_is_named(tmp_path):
 def test_installed_configurations_are_valid(path, monkeypatch):
     for name in ('SEGMENTATION', 'BAG', 'DATA', 'STREET', 'KITTI', 'CITYSCAPES', 'UNGUIDED'):
         monkeypatch.setenv(name, f'/{name.lower()}')
-    model = SegmentationSettings if path.stem.startswith('segmentation') else DepthSettings
-    settings = load_settings(model, path)
+    others = {'segmentation': SegmentationSettings, 'distil': DistilSettings}
+    settings = load_settings(others.get(path.stem, DepthSettings), path)
     assert '$' not in str(settings)
     assert settings.size[0] % 32 == settings.size[1] % 32 == 0
 

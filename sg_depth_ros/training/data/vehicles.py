@@ -1,0 +1,233 @@
+# Copyright 2026 The sg_depth_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Vehicles cut out of images and set nearer in others, at a depth that is then known.
+
+View synthesis teaches next to nothing of a vehicle close ahead: traffic moves with the camera. But
+one further away stands on the road, which tells its distance, and its picture made larger is that
+of the same vehicle nearer by. Lengths are compared in heights of the camera over the ground, the
+unit that images of different scale share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from sg_depth_ros.camera import PinholeCamera
+from sg_depth_ros.ground_plane import GroundPlane
+from sg_depth_ros.labels import ID, ids_with
+from sg_depth_ros.resize import resize_image
+
+_VEHICLES = [ID['car'], ID['truck'], ID['bus']]
+_GROUND = ids_with('ground')
+_ROAD_USERS = ids_with('dynamic')
+_MIN_AREA, _MIN_HEIGHT = 200, 14
+"""Pixels at network size of a vehicle that is worth to be cut out."""
+_ASPECT = (0.7, 2.2)
+"""Width by height of one seen from in front or behind, or from a quarter."""
+_FILLED = 0.7
+"""Share of its box that a whole vehicle fills, and two that overlap do not."""
+_ON_ROAD = 0.6
+"""Share of its columns under which the road begins at once."""
+_AGREES = (0.6, 1.7)
+"""Predicted depth by that of the road where it stands, of one that does stand there."""
+_OVERHANG = 1.1
+"""How many times further than a vehicle the road is that shows under its lower edge: wheels stand
+further in, and what hangs over ends above the ground. Median over the street's exact depth."""
+_LANE = 3.3 / 1.65
+"""Width of a lane in heights of the camera."""
+_BLUR = 0.6
+"""Standard deviation in pixels of a lens at the edge of what is set into an image."""
+
+
+class VehicleSettings(BaseModel):
+    """How vehicles are set into images."""
+
+    model_config = ConfigDict(extra='forbid', frozen=True)
+
+    copies: int = Field(default=3, ge=1)
+    """Of each image, each with other vehicles."""
+    most: int = Field(default=4, ge=1)
+    """Largest number of vehicles set into one."""
+    distance: tuple[float, float] = (3.5, 22.0)
+    """Range of their metres from a camera at ``camera_height``, drawn by its logarithm."""
+    camera_height: float = Field(default=1.65, gt=0)
+    trusted: float = Field(default=20.0, ge=0)
+    """Metres, likewise, up to which depth of road users that stand on no road in sight is taken to
+    be unknown."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """An image with what is known of it, all of network size.
+
+    :ivar image: (H, W, 3) uint8 RGB
+    :ivar depth: (H, W) in the unit of the plane
+    :ivar labels: (H, W) uint8 train ids
+    """
+
+    image: NDArray[np.uint8]
+    depth: NDArray[np.float32]
+    labels: NDArray[np.uint8]
+    camera: PinholeCamera
+    plane: GroundPlane
+
+
+@dataclass(frozen=True)
+class Vehicle:
+    """A vehicle that stands on the road, seen from in front or behind.
+
+    :ivar image: (h, w, 3) uint8 RGB, the box around it
+    :ivar mask: (h, w) bool, where in the box it is
+    :ivar size: width and height of the box there, in heights of the camera
+    :ivar distance: depth it was seen at, in heights of the camera
+    """
+
+    image: NDArray[np.uint8]
+    mask: NDArray[np.bool_]
+    size: tuple[float, float]
+    distance: float
+
+
+@dataclass(frozen=True)
+class _Standing:
+    """Where (H, W) bool a vehicle is, its box x, y, width, height, and its depth."""
+
+    mask: NDArray[np.bool_]
+    box: tuple[int, int, int, int]
+    depth: float
+
+
+def cut_vehicles(scene: Scene, fine_image: NDArray[np.uint8]) -> list[Vehicle]:
+    """Cut out the vehicles that are seen whole and stand on the road.
+
+    :param fine_image: the same image in higher resolution, a multiple of network size
+    """
+    factor = fine_image.shape[0] // scene.image.shape[0]
+    found = []
+    for standing in _standing(scene):
+        x, y, width, height = standing.box
+        part = np.s_[y * factor : (y + height) * factor, x * factor : (x + width) * factor]
+        mask = standing.mask[y : y + height, x : x + width].astype(np.float32)
+        large = cv2.resize(mask, None, fx=factor, fy=factor, interpolation=cv2.INTER_LINEAR)
+        distance = standing.depth / scene.plane.height
+        size = width * distance / scene.camera.fx, height * distance / scene.camera.fy
+        found.append(Vehicle(fine_image[part].copy(), large > 0.5, size, distance))
+    return found
+
+
+def known_depth(scene: Scene, settings: VehicleSettings) -> NDArray[np.float32]:
+    """Correct depth (H, W) of vehicles by where they stand; that of other near ones is NaN."""
+    depth = scene.depth.copy()
+    limit = settings.trusted * scene.plane.height / settings.camera_height
+    depth[np.isin(scene.labels, _ROAD_USERS) & (depth < limit)] = np.nan
+    for standing in _standing(scene):
+        depth[standing.mask] = standing.depth
+    return depth
+
+
+def set_vehicles(
+    scene: Scene,
+    vehicles: Sequence[Vehicle],
+    settings: VehicleSettings,
+    rng: np.random.Generator,
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Set some vehicles on the road, in lanes at random, none further away than it was seen.
+
+    :return: image (H, W, 3) and depth (H, W), NaN where unknown
+    """
+    image = scene.image.astype(np.float32)
+    gray = not np.ptp(scene.image, axis=2).any()
+    depth = known_depth(scene, settings)
+    standing_things = ~np.isin(scene.labels, _GROUND)
+    low, high = np.log(np.array(settings.distance) / settings.camera_height)
+    placed = []
+    for _ in range(rng.integers(1, settings.most + 1)):
+        vehicle = vehicles[int(rng.integers(len(vehicles)))]
+        distance = min(float(np.exp(rng.uniform(low, high))), vehicle.distance)
+        lateral = _LANE * rng.integers(-1, 2) + rng.normal(0, 0.4)
+        placed.append((distance, lateral, vehicle))
+    for distance, lateral, vehicle in sorted(placed, key=lambda p: p[0], reverse=True):
+        box = _box(scene, vehicle, distance, lateral)
+        if min(box[2:]) < 8:
+            continue
+        looks, mask = _seen(vehicle, box, bool(rng.random() < 0.5), scene.image.shape[:2])
+        z = distance * scene.plane.height
+        # What stands clearly nearer stays in front.
+        mask &= ~(standing_things & (scene.depth < 0.8 * z))
+        if gray:
+            looks = np.repeat(looks.mean(2, keepdims=True), 3, axis=2)
+        looks = np.clip(looks * rng.uniform(0.8, 1.2), 0, 255)
+        share = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), _BLUR)[..., None]
+        image = share * looks + (1 - share) * image
+        depth[mask] = z
+    return image.round().astype(np.uint8), depth
+
+
+def _standing(scene: Scene) -> Iterator[_Standing]:
+    """Find the vehicles that are seen whole and stand on the road."""
+    rows, columns = scene.labels.shape
+    seen = np.isin(scene.labels, _VEHICLES).astype(np.uint8)
+    smooth = cv2.morphologyEx(seen, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    count, parts, stats, _ = cv2.connectedComponentsWithStats(smooth, connectivity=4)
+    reach = scene.plane.distance_along(scene.camera.rays())
+    for index in range(1, count):
+        x, y, width, height, area = (int(value) for value in stats[index])
+        whole = min(x, y) > 1 and x + width < columns - 1 and y + height < rows - 4
+        if not whole or area < _MIN_AREA or height < _MIN_HEIGHT:
+            continue
+        if area < _FILLED * width * height or not _ASPECT[0] < width / height < _ASPECT[1]:
+            continue
+        mask = parts == index
+        lowest = rows - 1 - mask[::-1, x : x + width].argmax(0)
+        under = scene.labels[np.minimum(lowest + 4, rows - 1), np.arange(x, x + width)]
+        uneven = float(np.subtract(*np.percentile(lowest, [80, 20])))
+        if (under == ID['road']).mean() < _ON_ROAD or uneven > 0.2 * height:
+            continue
+        # Its wheels and bumper, not the one or other pixel of shadow.
+        bottom = round(float(np.percentile(lowest, 75))) + 1
+        z = float(reach[bottom, x + width // 2]) / _OVERHANG
+        agrees = float(np.median(scene.depth[mask])) / z
+        if _AGREES[0] < agrees < _AGREES[1]:
+            yield _Standing(mask, (x, y, width, bottom - y), z)
+
+
+def _box(
+    scene: Scene, vehicle: Vehicle, distance: float, lateral: float
+) -> tuple[int, int, int, int]:
+    """Give x, y, width and height of a vehicle that stands on the ground, in pixels.
+
+    :param distance: along the optical axis, in heights of the camera, as ``lateral`` to the right
+    """
+    camera, normal = scene.camera, scene.plane.normal
+    # The ray (lateral, down, distance) to the road that shows under it, of height one.
+    down = -(1 / _OVERHANG + normal[0] * lateral + normal[2] * distance) / normal[1]
+    width = camera.fx * vehicle.size[0] / distance
+    height = camera.fy * vehicle.size[1] / distance
+    x = camera.cx + 0.5 + camera.fx * lateral / distance - width / 2
+    y = camera.cy + 0.5 + camera.fy * down / distance - height
+    return round(x), round(y), round(width), round(height)
+
+
+def _seen(
+    vehicle: Vehicle, box: tuple[int, int, int, int], mirrored: bool, shape: tuple[int, int]
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Give image (H, W, 3) and mask (H, W) of a vehicle in a box that may be half outside."""
+    x, y, width, height = box
+    looks = resize_image(vehicle.image, width, height).astype(np.float32)
+    share = cv2.resize(
+        vehicle.mask.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA
+    )
+    if mirrored:
+        looks, share = looks[:, ::-1], share[:, ::-1]
+    move = np.array([[1, 0, x], [0, 1, y]], np.float32)
+    size = shape[::-1]
+    # The picture goes on past its box, where the edge is blurred.
+    image = cv2.warpAffine(looks, move, size, borderMode=cv2.BORDER_REPLICATE)
+    inside = cv2.warpAffine(share, move, size) > 0.5
+    return np.asarray(image, np.float32), np.asarray(inside, bool)

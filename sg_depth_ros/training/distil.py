@@ -1,0 +1,235 @@
+# Copyright 2026 The sg_depth_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What trained networks say of real images, as truth for another training to learn from.
+
+The mean of several predictions is better than each: of other networks, of other sizes, of the
+mirrored image. Where they go wrong alike, on vehicles close ahead, real ones are set into the
+images at a distance that is known (``data/vehicles.py``).
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+from rich.progress import track
+
+from sg_depth_ros.camera import PinholeCamera
+from sg_depth_ros.files import atomic_path
+from sg_depth_ros.ground_plane import GroundPlane, fit_ground_plane
+from sg_depth_ros.image_files import read_depth, read_rgb
+from sg_depth_ros.labels import ids_with
+from sg_depth_ros.predict import write_image
+from sg_depth_ros.resize import resize_image, resize_labels
+from sg_depth_ros.synthetic.recording import depth_to_png
+from sg_depth_ros.training.data.triplets import TripletDataset
+from sg_depth_ros.training.data.union import DepthSource
+from sg_depth_ros.training.data.vehicles import (
+    Scene,
+    Vehicle,
+    VehicleSettings,
+    cut_vehicles,
+    known_depth,
+    set_vehicles,
+)
+from sg_depth_ros.training.predictor import CheckpointPredictor
+from sg_depth_ros.training.warm_start import find_networks
+from sg_depth_ros.visualise import colorize_depth, depth_range, side_by_side, strip
+
+_FINE = 2
+"""Vehicles are cut out of images of so many times the network's size, as they come nearer."""
+_MIN_INLIERS = 0.5
+"""Share of what is labelled ground that has to lie on one plane to set vehicles on it."""
+_EXAMPLES = 12
+_GROUND = ids_with('ground')
+
+_log = logging.getLogger(__name__)
+
+
+class Teacher(BaseModel):
+    """A trained network, and how it looks at images."""
+
+    model_config = ConfigDict(extra='forbid', frozen=True)
+
+    checkpoint: Path
+    """Networks of a training (.pt), or the name of a shipped one."""
+    size: tuple[int, int] | None = None
+    """Width and height of what it sees; those of its training by default."""
+    mirror: bool = False
+    """Look at the mirrored image as well and take the mean."""
+
+
+class DistilSettings(BaseModel):
+    """All that is set of what is written to learn from."""
+
+    model_config = ConfigDict(extra='forbid', frozen=True)
+
+    teachers: list[Teacher] = Field(min_length=1)
+    """Their mean is taken; the first one tells scale and labels."""
+    sources: list[DepthSource]
+    """Images come from all of them by weight, evenly spread over each."""
+    images: int = Field(default=1000, ge=1)
+    size: tuple[int, int] = (640, 192)
+    """Width and height of what is written."""
+    focal_length: float = Field(gt=0)
+    """Pixels at the width of ``size``, as the training has it that is to learn from this."""
+    vehicles: VehicleSettings | None = VehicleSettings()
+    """Set vehicles into the images; null for the images alone."""
+    seed: int = Field(default=0, ge=0)
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """What is kept of an image until all have been seen."""
+
+    name: str
+    labels: NDArray[np.uint8]
+    plane: GroundPlane | None
+
+
+def write_teaching(settings: DistilSettings, out: Path) -> int:
+    """Write a folder of images and depth that a source of kind ``folder`` reads.
+
+    It appears when it is complete: images/NAME.png, depth/NAME.png (16 bit, metres * 256, 0 =
+    unknown), the same as NAME_1 and so on with vehicles set into them, camera.json, examples.png.
+    No network sees intrinsics, so all images are taken to be of one camera: the training's.
+
+    :return: number of images
+    :raises ValueError: if the folder exists or is not to be made of the settings
+    """
+    if out.exists():
+        raise ValueError(f'{out} exists; give another folder or remove it')
+    teachers = [_Looking(teacher, settings) for teacher in settings.teachers]
+    width, height = settings.size
+    dataset = TripletDataset(settings.sources, (_FINE * width, _FINE * height))
+    chosen = _chosen(dataset.drives.counts, [s.weight for s in settings.sources], settings.images)
+    camera = _camera(*settings.size, settings.focal_length)
+    with atomic_path(out) as folder:
+        camera.to_json(folder / 'camera.json')
+        judged, vehicles = [], []
+        for index in track(chosen, 'Asking the teachers'):
+            name = dataset.name(index)
+            try:
+                fine, _ = dataset.target(index)
+            except (ValueError, OSError) as error:
+                _log.warning('%s is broken and left out: %s', name, error)
+                continue
+            image = resize_image(fine, width, height)
+            depth, labels = _asked(teachers, fine, settings.size)
+            plane = _ground(depth, labels, camera)
+            safe = name.replace('/', '_').replace(':', '_')
+            judged.append(_Judged(safe, labels, plane))
+            _write(folder, safe, image, depth)
+            if plane is not None:
+                vehicles += cut_vehicles(Scene(image, depth, labels, camera, plane), fine)
+        written = len(judged)
+        if settings.vehicles is not None:
+            written += _write_copies(folder, judged, vehicles, camera, settings)
+    return written
+
+
+class _Looking:
+    """A teacher at work."""
+
+    def __init__(self, teacher: Teacher, settings: DistilSettings) -> None:
+        self._predict = CheckpointPredictor(find_networks(teacher.checkpoint))
+        self._size, self._mirror = teacher.size or self._predict.size, teacher.mirror
+        width = self._size[0]
+        focal_length = settings.focal_length * width / settings.size[0]
+        self._camera = _camera(*self._size, focal_length)
+
+    def __call__(
+        self, image_hw3: NDArray[np.uint8], size: tuple[int, int]
+    ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+        """Give the logarithm of depth and train ids (H, W) of an image, both of a size."""
+        seen = resize_image(image_hw3, *self._size)
+        depth, labels = self._predict(seen, self._camera)
+        logarithm = np.log(depth)
+        if self._mirror:
+            other, _ = self._predict(np.ascontiguousarray(seen[:, ::-1]), self._camera)
+            logarithm = (logarithm + np.log(other)[:, ::-1]) / 2
+        resized = cv2.resize(logarithm, size, interpolation=cv2.INTER_LINEAR)
+        return np.asarray(resized, np.float32), resize_labels(labels, *size)
+
+
+def _asked(
+    teachers: list[_Looking], image: NDArray[np.uint8], size: tuple[int, int]
+) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    """Give the mean of what the teachers say, each at the scale of the first, and its labels."""
+    (first, labels), *others = (teacher(image, size) for teacher in teachers)
+    scale = np.median(first)
+    aligned = [first, *(other - np.median(other) + scale for other, _ in others)]
+    return np.exp(np.mean(aligned, axis=0)).astype(np.float32), labels
+
+
+def _ground(
+    depth: NDArray[np.float32], labels: NDArray[np.uint8], camera: PinholeCamera
+) -> GroundPlane | None:
+    rays = camera.rays()
+    ground = np.isin(labels, _GROUND) & (rays[..., 1] > 0)
+    plane = fit_ground_plane((rays * depth[..., None])[ground])
+    return plane if plane is not None and plane.inliers >= _MIN_INLIERS else None
+
+
+def _write_copies(
+    folder: Path,
+    judged: list[_Judged],
+    vehicles: list[Vehicle],
+    camera: PinholeCamera,
+    settings: DistilSettings,
+) -> int:
+    """Write each image that has ground again with vehicles; give the number of copies."""
+    assert settings.vehicles is not None
+    grounds = [(image, image.plane) for image in judged if image.plane is not None]
+    if not vehicles:
+        raise ValueError(
+            f'no vehicle that stands on the road was found in {len(judged)} images; give more '
+            'images of traffic, or leave it out: vehicles=null'
+        )
+    rng = np.random.default_rng(settings.seed)
+    examples = []
+    every = max(len(grounds) // _EXAMPLES, 1)
+    for index, (judgement, plane) in enumerate(track(grounds, 'Setting vehicles')):
+        image, depth = _read(folder, judgement.name)
+        scene = Scene(image, depth, judgement.labels, camera, plane)
+        for copy in range(1, settings.vehicles.copies + 1):
+            image, depth = set_vehicles(scene, vehicles, settings.vehicles, rng)
+            _write(folder, f'{judgement.name}_{copy}', image, depth)
+        if index % every == 0:
+            examples.append(side_by_side([image, colorize_depth(depth, *depth_range([depth]))]))
+        _write(folder, judgement.name, scene.image, known_depth(scene, settings.vehicles))
+    write_image(folder / 'examples.png', strip(examples))
+    return len(grounds) * settings.vehicles.copies
+
+
+def _chosen(counts: list[int], weights: list[float], images: int) -> list[int]:
+    """Choose samples of all sources by weight, evenly spread over each."""
+    chosen: list[int] = []
+    first = 0
+    for count, weight in zip(counts, weights, strict=True):
+        wanted = min(round(images * weight / sum(weights)), count)
+        chosen += [first + int(i) for i in np.linspace(0, count - 1, wanted)]
+        first += count
+    return chosen
+
+
+def _camera(width: int, height: int, focal_length: float) -> PinholeCamera:
+    return PinholeCamera(
+        width, height, focal_length, focal_length, width / 2 - 0.5, height / 2 - 0.5
+    )
+
+
+def _write(folder: Path, name: str, image: NDArray[np.uint8], depth: NDArray[np.float32]) -> None:
+    write_image(folder / 'images' / f'{name}.png', image)
+    write_image(folder / 'depth' / f'{name}.png', depth_to_png(depth))
+
+
+def _read(folder: Path, name: str) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    return read_rgb(folder / 'images' / f'{name}.png'), read_depth(
+        folder / 'depth' / f'{name}.png'
+    )
