@@ -17,7 +17,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from rich.progress import track
@@ -26,6 +25,7 @@ from sg_depth_ros.camera import PinholeCamera
 from sg_depth_ros.files import atomic_path
 from sg_depth_ros.ground_plane import GroundPlane, fit_ground_plane
 from sg_depth_ros.labels import ids_with, palette
+from sg_depth_ros.predict import write_image
 from sg_depth_ros.training.data.triplets import TripletDataset
 from sg_depth_ros.training.data.union import DepthSource
 from sg_depth_ros.training.depth_settings import FilterSettings
@@ -193,5 +193,4 @@ class _Gallery:
         for rank, (pixels, _, name, picture) in enumerate(sorted(self._heap, reverse=True)):
             safe = name.replace('/', '_').replace(':', '_')
             path = self._folder / f'{rank:02d}_{pixels}px_{safe}.jpg'
-            with atomic_path(path) as temporary:
-                cv2.imwrite(str(temporary), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+            write_image(path, picture)

@@ -9,10 +9,12 @@ import pytest
 
 pytest.importorskip('lightning')
 
-from training_worlds import tiny_networks, write_drive
+from training_worlds import depth_settings, tiny_networks, write_drive
 
 from sg_depth_ros.networks.checkpoint import save_networks
 from sg_depth_ros.networks.segmentation import SegmentationNet
+from sg_depth_ros.training.data.sources import FolderSource
+from sg_depth_ros.training.run import train_depth
 
 
 @pytest.fixture(scope='session')
@@ -31,6 +33,13 @@ def segmentation_checkpoint(tmp_path_factory):
 def drive_folder(tmp_path_factory):
     """Eight frames with intrinsics and poses."""
     return write_drive(tmp_path_factory.mktemp('drives') / 'pattern', frames=8, poses=True)
+
+
+@pytest.fixture
+def checkpoint(segmentation_checkpoint, drive_folder, tmp_path):
+    """Networks of a depth training of one step."""
+    settings = depth_settings(segmentation_checkpoint, [FolderSource(path=drive_folder)], steps=1)
+    return train_depth(settings, tmp_path / 'first')
 
 
 @pytest.fixture(scope='session')

@@ -21,12 +21,6 @@ from sg_depth_ros.training.predictor import CheckpointPredictor
 from sg_depth_ros.training.run import train_depth
 
 
-@pytest.fixture
-def checkpoint(segmentation_checkpoint, drive_folder, tmp_path):
-    settings = depth_settings(segmentation_checkpoint, [FolderSource(path=drive_folder)], steps=1)
-    return train_depth(settings, tmp_path / 'teacher')
-
-
 def test_the_command_writes_the_mean_of_its_teachers_to_train_by(
     checkpoint, segmentation_checkpoint, drive_folder, tmp_path
 ):

@@ -121,12 +121,6 @@ def test_frame_lists_are_checked(tmp_path):
         read_frame_list(tmp_path / 'd.txt')
 
 
-@pytest.fixture
-def checkpoint(segmentation_checkpoint, drive_folder, tmp_path):
-    settings = depth_settings(segmentation_checkpoint, [FolderSource(path=drive_folder)], steps=1)
-    return train_depth(settings, tmp_path / 'first')
-
-
 def test_the_filter_writes_lists_reasons_and_pictures(
     checkpoint, drive_folder, tmp_path, monkeypatch
 ):

@@ -12,7 +12,6 @@ from sg_depth_ros.labels import ID
 from sg_depth_ros.synthetic import StreetOptions, drive, street_camera
 from sg_depth_ros.training.data.vehicles import (
     Scene,
-    Vehicle,
     VehicleSettings,
     cut_vehicles,
     known_depth,
@@ -122,23 +121,19 @@ def test_none_is_set_further_away_than_it_was_seen():
 
 
 def test_what_stands_nearer_stays_in_front():
-    vehicle = Vehicle(
-        np.full((60, 72, 3), RED, np.uint8),
-        np.ones((60, 72), bool),
-        (WIDTH / TALL, HEIGHT / TALL),
-        9.0,
-    )
+    seen = road(9.0)
+    vehicles = cut_vehicles(seen, doubled(seen.image))
     scene = road()
     scene.depth[:, ::2], scene.labels[:, ::2] = 3.0, ID['pole']
-    image, depth = set_vehicles(scene, [vehicle], settings(8.0), np.random.default_rng(1))
+    image, depth = set_vehicles(scene, vehicles, settings(8.0), np.random.default_rng(1))
     assert (depth[:, ::2] == 3.0).all()
     changed = depth != scene.depth
     assert changed[:, 1::2].any()
     free = road()
-    _, alone = set_vehicles(free, [vehicle], settings(8.0), np.random.default_rng(1))
+    _, alone = set_vehicles(free, vehicles, settings(8.0), np.random.default_rng(1))
     assert ((alone != free.depth)[:, 1::2] == changed[:, 1::2]).all()
     gray = replace(free, image=np.full_like(free.image, 120))
-    image, depth = set_vehicles(gray, [vehicle], settings(8.0), np.random.default_rng(1))
+    image, depth = set_vehicles(gray, vehicles, settings(8.0), np.random.default_rng(1))
     assert not np.ptp(image, axis=2).any()
     assert np.abs(image[alone != free.depth].mean() - 120) > 10
 
