@@ -65,12 +65,13 @@ def distil(
     from sg_depth_ros.training.distil import DistilSettings, write_teaching
     from sg_depth_ros.training.settings import load_settings
 
-    count = write_teaching(
-        load_settings(DistilSettings, find_config(config), overrides or ()), out
-    )
+    settings = load_settings(DistilSettings, find_config(config), overrides or ())
+    images, vehicles = write_teaching(settings, out)
+    if settings.vehicles is not None:
+        typer.echo(f'{vehicles} vehicles were cut out and set nearer; see {out}/examples.png')
     typer.echo(
-        f'{count} images are in {out}, some of them in its examples.png; train with it as a '
-        f'source: {{kind: folder, path: {out}, use_depth: true, stills: true}}'
+        f'{images} images are in {out}; train with it as a source: '
+        f'{{kind: folder, path: {out}, use_depth: true, stills: true}}'
     )
 
 

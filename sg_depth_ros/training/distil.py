@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -92,14 +93,20 @@ class _Judged:
     plane: GroundPlane | None
 
 
-def write_teaching(settings: DistilSettings, out: Path) -> int:
+class Written(NamedTuple):
+    """How many images were written, and vehicles cut out that stand in them."""
+
+    images: int
+    vehicles: int
+
+
+def write_teaching(settings: DistilSettings, out: Path) -> Written:
     """Write a folder of images and depth that a source of kind ``folder`` reads.
 
     It appears when it is complete: images/NAME.png, depth/NAME.png (16 bit, metres * 256, 0 =
     unknown), the same as NAME_1 and so on with vehicles set into them, camera.json, examples.png.
     No network sees intrinsics, so all images are taken to be of one camera: the training's.
 
-    :return: number of images
     :raises ValueError: if the folder exists or is not to be made of the settings
     """
     if out.exists():
@@ -111,7 +118,8 @@ def write_teaching(settings: DistilSettings, out: Path) -> int:
     camera = _camera(*settings.size, settings.focal_length)
     with atomic_path(out) as folder:
         camera.to_json(folder / 'camera.json')
-        judged, vehicles = [], []
+        judged: list[_Judged] = []
+        vehicles: list[Vehicle] = []
         for index in track(chosen, 'Asking the teachers'):
             name = dataset.name(index)
             try:
@@ -125,12 +133,12 @@ def write_teaching(settings: DistilSettings, out: Path) -> int:
             safe = name.replace('/', '_').replace(':', '_')
             judged.append(_Judged(safe, labels, plane))
             _write(folder, safe, image, depth)
-            if plane is not None:
+            if plane is not None and settings.vehicles is not None:
                 vehicles += cut_vehicles(Scene(image, depth, labels, camera, plane), fine)
         written = len(judged)
         if settings.vehicles is not None:
             written += _write_copies(folder, judged, vehicles, camera, settings)
-    return written
+    return Written(written, len(vehicles))
 
 
 class _Looking:

@@ -103,7 +103,7 @@ def traffic(tmp_path, monkeypatch, checkpoint):
 
 def test_vehicles_are_corrected_and_set_nearer(traffic, tmp_path):
     out = tmp_path / 'out'
-    assert write_teaching(traffic, out) == 6
+    assert write_teaching(traffic, out) == (6, 2)
     assert (out / 'examples.png').exists()
     stems = sorted(list_images(out / 'images'))
     assert [stem.split('traffic_')[1] for stem in stems] == ['1', '1_1', '1_2', '2', '2_1', '2_2']
@@ -123,7 +123,7 @@ def test_without_traffic_it_says_what_to_do(traffic, tmp_path, monkeypatch):
         write_teaching(traffic, tmp_path / 'out')
     assert not (tmp_path / 'out').exists()
     alone = traffic.model_copy(update={'vehicles': None})
-    assert write_teaching(alone, tmp_path / 'out') == 2
+    assert write_teaching(alone, tmp_path / 'out') == (2, 0)
 
 
 def test_images_are_shared_by_weight(traffic, segmentation_checkpoint, tmp_path):
