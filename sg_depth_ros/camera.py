@@ -47,6 +47,11 @@ class PinholeCamera:
         return cls(width, height, float(k[0, 0]), float(k[1, 1]), float(k[0, 2]), float(k[1, 2]))
 
     @classmethod
+    def centred(cls, width: int, height: int, focal_length: float) -> PinholeCamera:
+        """Give a camera with square pixels that looks through the middle of its image."""
+        return cls(width, height, focal_length, focal_length, width / 2 - 0.5, height / 2 - 0.5)
+
+    @classmethod
     def from_json(cls, path: str | Path) -> PinholeCamera:
         """Read a ``camera.json``; raises ValueError that names a missing or bad key."""
         try:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sg_depth_ros.labels import ids_with
+
 MIN_POINTS = 30
 """Of fewer points no plane is made."""
 TOLERANCE = 0.08
@@ -84,6 +86,30 @@ def fit_ground_plane(
     return plane
 
 
+def fit_labelled_ground(
+    points_hw3: NDArray[np.floating],
+    labels_hw: NDArray[np.uint8],
+    *,
+    min_share: float = 0.0,
+    min_inliers: float = 0.0,
+) -> GroundPlane | None:
+    """Fit the plane of what is labelled ground under the horizon.
+
+    :param points_hw3: (H, W, 3) of the optical frame
+    :param labels_hw: (H, W) train ids of Cityscapes
+    :param min_share: of the image that has to be ground
+    :param min_inliers: share of the ground that has to lie on the plane
+    :return: the plane, or None where there is none
+    """
+    # Woods that are taken for ground would tilt the plane.
+    ground = np.isin(labels_hw, _GROUND) & (points_hw3[..., 1] > 0)
+    if ground.mean() < min_share:
+        return None
+    plane = fit_ground_plane(points_hw3[ground])
+    return plane if plane is not None and plane.inliers >= min_inliers else None
+
+
+_GROUND = ids_with('ground')
 _UP = np.array([0.0, -1.0, 0.0])
 
 

@@ -10,6 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+PNG_STEPS_PER_METRE = np.float32(256)
+"""16-bit PNG holds depth * 256, and 0 for none, as KITTI's does."""
 SUFFIXES = ('.jpg', '.jpeg', '.png')
 
 
@@ -42,7 +44,14 @@ def read_depth(path: Path) -> NDArray[np.float32]:
     if depth is None or depth.ndim != 2 or depth.dtype != np.uint16:
         found = 'no image' if depth is None else f'{depth.shape} {depth.dtype}'
         raise ImageFileError(f'{path}: found {found}, expected a 16-bit gray PNG, metres * 256')
-    return np.where(depth > 0, depth / np.float32(256), np.nan).astype(np.float32)
+    return np.where(depth > 0, depth / PNG_STEPS_PER_METRE, np.nan).astype(np.float32)
+
+
+def depth_to_png(depth_hw: NDArray[np.floating]) -> NDArray[np.uint16]:
+    """Give depth in metres as metres * 256 in 16 bits, 0 where it is unknown, sky or too large."""
+    steps = np.rint(np.where(np.isfinite(depth_hw), depth_hw, 0) * PNG_STEPS_PER_METRE)
+    # What 16 bits cannot hold is unknown, not 256 m.
+    return np.where(steps < 65536, steps, 0).astype(np.uint16)
 
 
 def read_labels(path: Path) -> NDArray[np.uint8]:

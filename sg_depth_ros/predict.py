@@ -20,6 +20,7 @@ from sg_depth_ros.camera import PinholeCamera
 from sg_depth_ros.estimator import Estimator, Prediction
 from sg_depth_ros.files import atomic_path
 from sg_depth_ros.image_decoding import decode_compressed
+from sg_depth_ros.image_files import depth_to_png
 from sg_depth_ros.labels import ids_with
 from sg_depth_ros.ply import write_ply
 from sg_depth_ros.video import VIDEO_SUFFIXES, VideoReader, VideoWriter
@@ -30,8 +31,6 @@ Progress = Callable[[int, int], None]
 """Called with how many images are done and how many there are (0 = not known)."""
 
 IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff', '.webp', '.ppm', '.pgm')
-PNG_STEPS_PER_METRE = 256
-"""16-bit PNG holds depth * 256, and 0 for none, as KITTI's does."""
 RANGE_FRAMES = 8
 """Colours get their range from the first images and keep it, so that they do not flicker."""
 
@@ -103,9 +102,7 @@ def write_depth(stem: Path, prediction: Prediction, output: Format) -> Path:
     depth_hw = prediction.depth
     target = stem.with_name(f'{stem.name}.{"png" if output == "png16" else output}')
     if output == 'png16':
-        steps = np.nan_to_num(depth_hw * PNG_STEPS_PER_METRE, nan=0, posinf=0, neginf=0)
-        # What 16 bits cannot hold is unknown, not 256 m.
-        write_image(target, np.where(steps < 65535.5, np.rint(steps), 0).astype(np.uint16))
+        write_image(target, depth_to_png(depth_hw))
     elif output == 'npy':
         with atomic_path(target) as temporary:
             np.save(temporary, depth_hw)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sg_depth_ros.files import atomic_path
+from sg_depth_ros.image_files import depth_to_png
 from sg_depth_ros.synthetic.drive import StreetFrame
 from sg_depth_ros.synthetic.lidar import LidarOptions, simulate_lidar
 
@@ -58,12 +59,6 @@ def write_folder(
             writer.writerow(('frame', 'stamp', 'speed'))
             writer.writerows(speeds)
     return count
-
-
-def depth_to_png(depth: NDArray[np.float32]) -> NDArray[np.uint16]:
-    """Give depth (H, W) in metres as metres * 256 in 16 bits, 0 where it does not fit."""
-    scaled = np.round(np.where(np.isfinite(depth), depth, 0) * 256.0)
-    return np.where(scaled < 65536, scaled, 0).astype(np.uint16)
 
 
 def _write(path: Path, image: NDArray[np.generic]) -> None:

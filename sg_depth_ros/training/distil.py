@@ -22,13 +22,11 @@ from rich.progress import track
 
 from sg_depth_ros.camera import PinholeCamera
 from sg_depth_ros.files import atomic_path
-from sg_depth_ros.ground_plane import GroundPlane, fit_ground_plane
-from sg_depth_ros.image_files import read_depth, read_rgb
-from sg_depth_ros.labels import ids_with
+from sg_depth_ros.ground_plane import GroundPlane, fit_labelled_ground
+from sg_depth_ros.image_files import depth_to_png, read_depth, read_rgb
 from sg_depth_ros.predict import write_image
 from sg_depth_ros.resize import resize_image, resize_labels
-from sg_depth_ros.synthetic.recording import depth_to_png
-from sg_depth_ros.training.data.triplets import TripletDataset
+from sg_depth_ros.training.data.triplets import TripletDataset, file_stem
 from sg_depth_ros.training.data.union import DepthSource
 from sg_depth_ros.training.data.vehicles import (
     Scene,
@@ -47,7 +45,6 @@ _FINE = 2
 _MIN_INLIERS = 0.5
 """Share of what is labelled ground that has to lie on one plane to set vehicles on it."""
 _EXAMPLES = 12
-_GROUND = ids_with('ground')
 
 _log = logging.getLogger(__name__)
 
@@ -85,12 +82,12 @@ class DistilSettings(BaseModel):
 
 
 @dataclass(frozen=True)
-class _Judged:
-    """What is kept of an image until all have been seen."""
+class _Ground:
+    """What is kept of an image with ground until all have been seen; ``stem`` names its files."""
 
-    name: str
+    stem: str
     labels: NDArray[np.uint8]
-    plane: GroundPlane | None
+    plane: GroundPlane
 
 
 class Written(NamedTuple):
@@ -115,10 +112,11 @@ def write_teaching(settings: DistilSettings, out: Path) -> Written:
     width, height = settings.size
     dataset = TripletDataset(settings.sources, (_FINE * width, _FINE * height))
     chosen = _chosen(dataset.drives.counts, [s.weight for s in settings.sources], settings.images)
-    camera = _camera(*settings.size, settings.focal_length)
+    camera = PinholeCamera.centred(width, height, settings.focal_length)
     with atomic_path(out) as folder:
         camera.to_json(folder / 'camera.json')
-        judged: list[_Judged] = []
+        written = 0
+        grounds: list[_Ground] = []
         vehicles: list[Vehicle] = []
         for index in track(chosen, 'Asking the teachers'):
             name = dataset.name(index)
@@ -129,15 +127,26 @@ def write_teaching(settings: DistilSettings, out: Path) -> Written:
                 continue
             image = resize_image(fine, width, height)
             depth, labels = _asked(teachers, fine, settings.size)
-            plane = _ground(depth, labels, camera)
-            safe = name.replace('/', '_').replace(':', '_')
-            judged.append(_Judged(safe, labels, plane))
-            _write(folder, safe, image, depth)
-            if plane is not None and settings.vehicles is not None:
+            stem = file_stem(name)
+            _write_image(folder, stem, image)
+            _write_depth(folder, stem, depth)
+            written += 1
+            if settings.vehicles is None:
+                continue
+            points = camera.back_project(depth)
+            plane = fit_labelled_ground(points, labels, min_inliers=_MIN_INLIERS)
+            if plane is not None:
+                grounds.append(_Ground(stem, labels, plane))
                 vehicles += cut_vehicles(Scene(image, depth, labels, camera, plane), fine)
-        written = len(judged)
         if settings.vehicles is not None:
-            written += _write_copies(folder, judged, vehicles, camera, settings)
+            if not vehicles:
+                raise ValueError(
+                    f'no vehicle that stands on the road was found in {written} images; give '
+                    'more images of traffic, or leave it out: vehicles=null'
+                )
+            rng = np.random.default_rng(settings.seed)
+            _write_copies(folder, grounds, vehicles, camera, settings.vehicles, rng)
+            written += len(grounds) * settings.vehicles.copies
     return Written(written, len(vehicles))
 
 
@@ -147,9 +156,9 @@ class _Looking:
     def __init__(self, teacher: Teacher, settings: DistilSettings) -> None:
         self._predict = CheckpointPredictor(find_networks(teacher.checkpoint))
         self._size, self._mirror = teacher.size or self._predict.size, teacher.mirror
-        width = self._size[0]
+        width, height = self._size
         focal_length = settings.focal_length * width / settings.size[0]
-        self._camera = _camera(*self._size, focal_length)
+        self._camera = PinholeCamera.centred(width, height, focal_length)
 
     def __call__(
         self, image_hw3: NDArray[np.uint8], size: tuple[int, int]
@@ -175,44 +184,28 @@ def _asked(
     return np.exp(np.mean(aligned, axis=0)).astype(np.float32), labels
 
 
-def _ground(
-    depth: NDArray[np.float32], labels: NDArray[np.uint8], camera: PinholeCamera
-) -> GroundPlane | None:
-    rays = camera.rays()
-    ground = np.isin(labels, _GROUND) & (rays[..., 1] > 0)
-    plane = fit_ground_plane((rays * depth[..., None])[ground])
-    return plane if plane is not None and plane.inliers >= _MIN_INLIERS else None
-
-
 def _write_copies(
     folder: Path,
-    judged: list[_Judged],
+    grounds: list[_Ground],
     vehicles: list[Vehicle],
     camera: PinholeCamera,
-    settings: DistilSettings,
-) -> int:
-    """Write each image that has ground again with vehicles; give the number of copies."""
-    assert settings.vehicles is not None
-    grounds = [(image, image.plane) for image in judged if image.plane is not None]
-    if not vehicles:
-        raise ValueError(
-            f'no vehicle that stands on the road was found in {len(judged)} images; give more '
-            'images of traffic, or leave it out: vehicles=null'
-        )
-    rng = np.random.default_rng(settings.seed)
+    settings: VehicleSettings,
+    rng: np.random.Generator,
+) -> None:
+    """Write each image that has ground again with vehicles, and correct its own depth."""
     examples = []
     every = max(len(grounds) // _EXAMPLES, 1)
-    for index, (judgement, plane) in enumerate(track(grounds, 'Setting vehicles')):
-        image, depth = _read(folder, judgement.name)
-        scene = Scene(image, depth, judgement.labels, camera, plane)
-        for copy in range(1, settings.vehicles.copies + 1):
-            image, depth = set_vehicles(scene, vehicles, settings.vehicles, rng)
-            _write(folder, f'{judgement.name}_{copy}', image, depth)
+    for index, ground in enumerate(track(grounds, 'Setting vehicles')):
+        scene = Scene(*_read(folder, ground.stem), ground.labels, camera, ground.plane)
+        known = known_depth(scene, settings)
+        for copy in range(1, settings.copies + 1):
+            image, depth = set_vehicles(scene, known, vehicles, settings, rng)
+            _write_image(folder, f'{ground.stem}_{copy}', image)
+            _write_depth(folder, f'{ground.stem}_{copy}', depth)
         if index % every == 0:
             examples.append(side_by_side([image, colorize_depth(depth, *depth_range([depth]))]))
-        _write(folder, judgement.name, scene.image, known_depth(scene, settings.vehicles))
+        _write_depth(folder, ground.stem, known)
     write_image(folder / 'examples.png', strip(examples))
-    return len(grounds) * settings.vehicles.copies
 
 
 def _chosen(counts: list[int], weights: list[float], images: int) -> list[int]:
@@ -226,18 +219,15 @@ def _chosen(counts: list[int], weights: list[float], images: int) -> list[int]:
     return chosen
 
 
-def _camera(width: int, height: int, focal_length: float) -> PinholeCamera:
-    return PinholeCamera(
-        width, height, focal_length, focal_length, width / 2 - 0.5, height / 2 - 0.5
-    )
+def _write_image(folder: Path, stem: str, image: NDArray[np.uint8]) -> None:
+    write_image(folder / 'images' / f'{stem}.png', image)
 
 
-def _write(folder: Path, name: str, image: NDArray[np.uint8], depth: NDArray[np.float32]) -> None:
-    write_image(folder / 'images' / f'{name}.png', image)
-    write_image(folder / 'depth' / f'{name}.png', depth_to_png(depth))
+def _write_depth(folder: Path, stem: str, depth: NDArray[np.float32]) -> None:
+    write_image(folder / 'depth' / f'{stem}.png', depth_to_png(depth))
 
 
-def _read(folder: Path, name: str) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    return read_rgb(folder / 'images' / f'{name}.png'), read_depth(
-        folder / 'depth' / f'{name}.png'
+def _read(folder: Path, stem: str) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    return read_rgb(folder / 'images' / f'{stem}.png'), read_depth(
+        folder / 'depth' / f'{stem}.png'
     )

@@ -23,10 +23,10 @@ from rich.progress import track
 
 from sg_depth_ros.camera import PinholeCamera
 from sg_depth_ros.files import atomic_path
-from sg_depth_ros.ground_plane import GroundPlane, fit_ground_plane
+from sg_depth_ros.ground_plane import GroundPlane, fit_labelled_ground
 from sg_depth_ros.labels import ids_with, palette
 from sg_depth_ros.predict import write_image
-from sg_depth_ros.training.data.triplets import TripletDataset
+from sg_depth_ros.training.data.triplets import TripletDataset, file_stem
 from sg_depth_ros.training.data.union import DepthSource
 from sg_depth_ros.training.depth_settings import FilterSettings
 from sg_depth_ros.training.frame_list import write_frame_list
@@ -36,7 +36,6 @@ from sg_depth_ros.visualise import colorize_depth, colorize_labels, depth_range,
 KEPT, INFINITE, NO_GROUND = 'kept', 'infinite depth', 'kept, no ground to judge by'
 PICTURES = 24
 """So many of the worst images are shown, and as many that were just kept."""
-_GROUND = ids_with('ground')
 _SKY = ids_with('sky')
 
 _log = logging.getLogger(__name__)
@@ -77,13 +76,11 @@ def judge(
     """
     nothing = np.zeros(depth_hw.shape, bool)
     rays = camera.rays()
-    # Woods that are taken for ground would tilt the plane.
-    ground = np.isin(labels_hw, _GROUND) & (rays[..., 1] > 0)
-    if ground.mean() < settings.min_ground:
-        return Verdict(NO_GROUND, nothing)
     points = rays * depth_hw[..., None]
-    plane = fit_ground_plane(points[ground])
-    if plane is None or plane.inliers < settings.min_inliers:
+    plane = fit_labelled_ground(
+        points, labels_hw, min_share=settings.min_ground, min_inliers=settings.min_inliers
+    )
+    if plane is None:
         return Verdict(NO_GROUND, nothing)
     # With relative depth the camera's height over the plane is the only measure there is.
     unit = 1.0 if metric else plane.height / settings.camera_height
@@ -191,6 +188,5 @@ class _Gallery:
     def write(self) -> None:
         """Write the pictures, the worst first."""
         for rank, (pixels, _, name, picture) in enumerate(sorted(self._heap, reverse=True)):
-            safe = name.replace('/', '_').replace(':', '_')
-            path = self._folder / f'{rank:02d}_{pixels}px_{safe}.jpg'
+            path = self._folder / f'{rank:02d}_{pixels}px_{file_stem(name)}.jpg'
             write_image(path, picture)

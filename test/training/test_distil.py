@@ -86,7 +86,7 @@ class Knowing:
 def traffic(tmp_path, monkeypatch, checkpoint):
     """Settings of what is written of two images with a car."""
     monkeypatch.setattr(distil, 'CheckpointPredictor', Knowing)
-    monkeypatch.setattr(distil, '_camera', lambda *_: STREET_CAMERA)
+    monkeypatch.setattr(distil.PinholeCamera, 'centred', lambda *_: STREET_CAMERA)
     folder = tmp_path / 'traffic'
     (folder / 'images').mkdir(parents=True)
     large = road(12.0).image.repeat(2, 0).repeat(2, 1)

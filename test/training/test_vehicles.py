@@ -53,6 +53,10 @@ def settings(distance, **changes):
     return VehicleSettings(most=1, distance=(distance, distance), **changes)
 
 
+def set_some(scene, vehicles, settings, rng):
+    return set_vehicles(scene, known_depth(scene, settings), vehicles, settings, rng)
+
+
 @pytest.mark.parametrize('scale', [1.0, 0.05])
 @pytest.mark.parametrize('tilt', [0.0, 0.03])
 def test_a_vehicle_is_measured_by_where_it_stands(scale, tilt):
@@ -96,7 +100,7 @@ def test_near_road_users_that_stand_nowhere_in_sight_are_unknown():
 def test_a_vehicle_is_set_where_it_would_be_seen(distance, scale, tilt):
     seen = road(14.0)
     vehicles = cut_vehicles(seen, doubled(seen.image))
-    image, depth = set_vehicles(
+    image, depth = set_some(
         road(scale=scale, tilt=tilt), vehicles, settings(distance), np.random.default_rng(0)
     )
     car = np.abs(depth / scale - distance) < 1e-3
@@ -115,7 +119,7 @@ def test_none_is_set_further_away_than_it_was_seen():
     seen = road(10.0)
     vehicles = cut_vehicles(seen, doubled(seen.image))
     scene = road()
-    _, depth = set_vehicles(scene, vehicles, settings(40.0), np.random.default_rng(0))
+    _, depth = set_some(scene, vehicles, settings(40.0), np.random.default_rng(0))
     changed = depth != scene.depth
     assert np.unique(depth[changed]) == pytest.approx([10.0], rel=0.04)
 
@@ -125,15 +129,15 @@ def test_what_stands_nearer_stays_in_front():
     vehicles = cut_vehicles(seen, doubled(seen.image))
     scene = road()
     scene.depth[:, ::2], scene.labels[:, ::2] = 3.0, ID['pole']
-    image, depth = set_vehicles(scene, vehicles, settings(8.0), np.random.default_rng(1))
+    image, depth = set_some(scene, vehicles, settings(8.0), np.random.default_rng(1))
     assert (depth[:, ::2] == 3.0).all()
     changed = depth != scene.depth
     assert changed[:, 1::2].any()
     free = road()
-    _, alone = set_vehicles(free, vehicles, settings(8.0), np.random.default_rng(1))
+    _, alone = set_some(free, vehicles, settings(8.0), np.random.default_rng(1))
     assert ((alone != free.depth)[:, 1::2] == changed[:, 1::2]).all()
     gray = replace(free, image=np.full_like(free.image, 120))
-    image, depth = set_vehicles(gray, vehicles, settings(8.0), np.random.default_rng(1))
+    image, depth = set_some(gray, vehicles, settings(8.0), np.random.default_rng(1))
     assert not np.ptp(image, axis=2).any()
     assert np.abs(image[alone != free.depth].mean() - 120) > 10
 

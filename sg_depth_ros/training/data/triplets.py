@@ -183,11 +183,14 @@ class TripletDataset(Dataset[Sample]):
         return np.asarray(cv2.resize(image, self.size, interpolation=cv2.INTER_NEAREST_EXACT))
 
 
+def file_stem(name: str) -> str:
+    """Turn the name of a target into one that a file can have."""
+    return name.replace('/', '_').replace(':', '_')
+
+
 def guessed_camera(width: int, height: int) -> PinholeCamera:
     """Give the camera that learning starts from: about 58 degrees wide, centred."""
-    return PinholeCamera(
-        width, height, 0.9 * width, 0.9 * width, width / 2 - 0.5, height / 2 - 0.5
-    )
+    return PinholeCamera.centred(width, height, 0.9 * width)
 
 
 def _zoomed(box: Box, part: float, rng: np.random.Generator) -> Box:

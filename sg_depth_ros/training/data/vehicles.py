@@ -133,17 +133,19 @@ def known_depth(scene: Scene, settings: VehicleSettings) -> NDArray[np.float32]:
 
 def set_vehicles(
     scene: Scene,
+    known_hw: NDArray[np.float32],
     vehicles: Sequence[Vehicle],
     settings: VehicleSettings,
     rng: np.random.Generator,
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     """Set some vehicles on the road, in lanes at random, none further away than it was seen.
 
+    :param known_hw: the scene's :func:`known_depth`
     :return: image (H, W, 3) and depth (H, W), NaN where unknown
     """
     image = scene.image.astype(np.float32)
     gray = not np.ptp(scene.image, axis=2).any()
-    depth = known_depth(scene, settings)
+    depth = known_hw.copy()
     standing_things = ~np.isin(scene.labels, _GROUND)
     low, high = np.log(np.array(settings.distance) / settings.camera_height)
     placed = []
