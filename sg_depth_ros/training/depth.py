@@ -186,9 +186,16 @@ class DepthTraining(L.LightningModule):
         return torch.isin(labels, torch.tensor(_ROAD_USERS, device=labels.device))
 
     def _poses(self, batch: Sample) -> Tensor:
-        """Give (B, N, 4, 4) transforms from the target to its neighbours."""
-        vectors = self.pose(batch.jittered[:, 0], batch.jittered[:, 1:]).float()
-        return pose_matrix(vectors.flatten(0, 1)).unflatten(0, vectors.shape[:2])
+        """Give (B, N, 4, 4) transforms from the target to its neighbours.
+
+        Where nothing learns from them, as of stills, no motion stands for them.
+        """
+        asked = _without_truth(batch) | batch.distance.isfinite().any(1)
+        jittered = batch.jittered[asked]
+        vectors = self.pose(jittered[:, 0], jittered[:, 1:]).float()
+        found = pose_matrix(vectors.flatten(0, 1)).unflatten(0, vectors.shape[:2])
+        still = torch.eye(4, device=found.device).repeat(len(asked), found.shape[1], 1, 1)
+        return still.index_put((asked,), found)
 
     def _focal(self, intrinsics_b33: Tensor) -> Tensor:
         """Give (B, 1, 1, 1), by which a longer lens sees the same depth further away."""
@@ -203,7 +210,7 @@ class DepthTraining(L.LightningModule):
         intrinsics = self.intrinsics(batch.intrinsics, batch.camera)
         focal = self._focal(intrinsics)
         # Where truth is learned from, view synthesis would only disturb.
-        free = batch.truth.isnan().flatten(1).all(1)
+        free = _without_truth(batch)
         images, mask = batch.images[free], batch.mask[free]
         teaches = batch.road_users[free]
         if not teaches.all():
@@ -228,6 +235,11 @@ class DepthTraining(L.LightningModule):
             terms['smooth'] = terms['smooth'] + smooth / 2**scale
         terms['velocity'] = losses.velocity(poses, batch.distance)
         return terms
+
+
+def _without_truth(batch: Sample) -> Tensor:
+    """Tell (B,) which samples only view synthesis can teach."""
+    return batch.truth.isnan().flatten(1).all(1)
 
 
 def _mirrored(x_bchw: Tensor, mirror_b: Tensor | None) -> Tensor:

@@ -105,7 +105,7 @@ def test_a_bag_without_intrinsics_learns_them(tmp_path):
     drives = read_drives([BagSource(path=path, min_motion=0)])
     assert drives.cameras == [f'{tmp_path.name}/bag']
     assert drives.clips[0].camera == 0
-    assert 'its intrinsics are unknown and learned' in drives.notes[0]
+    assert 'its intrinsics are unknown; a training learns them' in drives.notes[0]
     CAMERA.to_json(tmp_path / 'c.json')
     known = BagSource(path=path, min_motion=0, camera=tmp_path / 'c.json')
     assert read_drives([known]).cameras == []

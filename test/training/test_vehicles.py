@@ -128,9 +128,10 @@ def test_what_stands_nearer_stays_in_front():
     seen = road(9.0)
     vehicles = cut_vehicles(seen, doubled(seen.image))
     scene = road()
-    scene.depth[:, ::2], scene.labels[:, ::2] = 3.0, ID['pole']
+    # They end where the vehicle does, which stands on road.
+    scene.depth[:80, ::2], scene.labels[:80, ::2] = 3.0, ID['pole']
     image, depth = set_some(scene, vehicles, settings(8.0), np.random.default_rng(1))
-    assert (depth[:, ::2] == 3.0).all()
+    assert (depth[:80, ::2] == 3.0).all()
     changed = depth != scene.depth
     assert changed[:, 1::2].any()
     free = road()
@@ -140,6 +141,37 @@ def test_what_stands_nearer_stays_in_front():
     image, depth = set_some(gray, vehicles, settings(8.0), np.random.default_rng(1))
     assert not np.ptp(image, axis=2).any()
     assert np.abs(image[alone != free.depth].mean() - 120) > 10
+
+
+@pytest.mark.parametrize('under', ['road', 'car', 'sky', 'building'])
+def test_none_is_set_where_there_is_no_ground(under):
+    seen = road(14.0)
+    scene = road()
+    scene.labels[:] = ID[under]
+    vehicles = cut_vehicles(seen, doubled(seen.image))
+    _, depth = set_vehicles(scene, scene.depth, vehicles, settings(9.0), np.random.default_rng(0))
+    assert (depth != scene.depth).any() == (under in ('road', 'car'))
+
+
+def test_some_are_taller_than_cars():
+    seen = road(14.0)
+    (car,) = cut_vehicles(seen, doubled(seen.image))
+    truck = replace(car, size=(1.5, 2.0))
+    for tall, wanted in ((0.0, {1.5}), (1.0, {3.3})):
+        heights = set()
+        for seed in range(4):
+            scene = road()
+            _, depth = set_some(
+                scene,
+                [car, car, car, truck],
+                settings(9.0, tall=tall),
+                np.random.default_rng(seed),
+            )
+            rows = np.nonzero((depth != scene.depth).any(1))[0]
+            heights.add(len(rows) * 9.0 / CAMERA.fy)
+        assert sorted(heights) == pytest.approx([*wanted] * len(heights), rel=0.08)
+    _, depth = set_some(road(), [car], settings(9.0, tall=1.0), np.random.default_rng(0))
+    assert (depth != scene.depth).any()
 
 
 def test_distances_on_the_street_are_those_of_its_truth():

@@ -104,7 +104,9 @@ def read_drives(sources: Sequence_[DepthSource], kept: Collection[str] | None = 
         if any(sequence.camera is None for sequence in sequences):
             camera = len(drives.cameras)
             drives.cameras.append(sequences[0].name)
-            drives.notes.append(f'{sequences[0].name}: its intrinsics are unknown and learned')
+            drives.notes.append(
+                f'{sequences[0].name}: its intrinsics are unknown; a training learns them'
+            )
         mask = _read_mask(source)
         for sequence in sequences:
             _refuse_known(sequence, drives.clips)

@@ -41,6 +41,8 @@ _OVERHANG = 1.1
 further in, and what hangs over ends above the ground. Median over the street's exact depth."""
 _LANE = 3.3 / 1.65
 """Width of a lane in heights of the camera."""
+_TALL = 2.1 / 1.65
+"""Heights of the camera above which a vehicle is no car."""
 _BLUR = 0.6
 """Standard deviation in pixels of a lens at the edge of what is set into an image."""
 
@@ -56,6 +58,8 @@ class VehicleSettings(BaseModel):
     """Largest number of vehicles set into one."""
     distance: tuple[float, float] = (3.5, 22.0)
     """Range of their metres from a camera at ``camera_height``, drawn by its logarithm."""
+    tall: float = Field(default=0.3, ge=0, le=1)
+    """Share of them that is taller than a car, where there are such: vans, trucks and buses."""
     camera_height: float = Field(default=1.65, gt=0)
     trusted: float = Field(default=20.0, ge=0)
     """Metres, likewise, up to which depth of road users that stand on no road in sight is taken to
@@ -150,13 +154,13 @@ def set_vehicles(
     low, high = np.log(np.array(settings.distance) / settings.camera_height)
     placed = []
     for _ in range(rng.integers(1, settings.most + 1)):
-        vehicle = vehicles[int(rng.integers(len(vehicles)))]
+        vehicle = _drawn(vehicles, settings.tall, rng)
         distance = min(float(np.exp(rng.uniform(low, high))), vehicle.distance)
         lateral = _LANE * rng.integers(-1, 2) + rng.normal(0, 0.4)
         placed.append((distance, lateral, vehicle))
     for distance, lateral, vehicle in sorted(placed, key=lambda p: p[0], reverse=True):
         box = _box(scene, vehicle, distance, lateral)
-        if min(box[2:]) < 8:
+        if min(box[2:]) < 8 or not _on_ground(scene.labels, box):
             continue
         looks, mask = _seen(vehicle, box, bool(rng.random() < 0.5), scene.image.shape[:2])
         z = distance * scene.plane.height
@@ -169,6 +173,13 @@ def set_vehicles(
         image = share * looks + (1 - share) * image
         depth[mask] = z
     return image.round().astype(np.uint8), depth
+
+
+def _drawn(vehicles: Sequence[Vehicle], tall: float, rng: np.random.Generator) -> Vehicle:
+    """Draw a vehicle, with this chance a tall one."""
+    wanted = rng.random() < tall
+    alike = [vehicle for vehicle in vehicles if (vehicle.size[1] > _TALL) == wanted]
+    return (alike or vehicles)[int(rng.integers(len(alike or vehicles)))]
 
 
 def _standing(scene: Scene) -> Iterator[_Standing]:
@@ -214,6 +225,18 @@ def _box(
     x = camera.cx + 0.5 + camera.fx * lateral / distance - width / 2
     y = camera.cy + 0.5 + camera.fy * down / distance - height
     return round(x), round(y), round(width), round(height)
+
+
+def _on_ground(labels: NDArray[np.uint8], box: tuple[int, int, int, int]) -> bool:
+    """Tell if there is ground, or something on it, where a box ends, if that is in the image.
+
+    Where there is none the road goes up or down, and its plane leads into the sky or underground.
+    """
+    x, y, width, height = box
+    row, column = y + height, x + width // 2
+    if row >= labels.shape[0] or not 0 <= column < labels.shape[1]:
+        return True
+    return int(labels[row, column]) in (*_GROUND, *_ROAD_USERS)
 
 
 def _seen(
