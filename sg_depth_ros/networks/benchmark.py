@@ -23,6 +23,7 @@ from torch.nn import functional as F
 from sg_depth_ros.networks.depth_resnet import DepthResNet, DepthResNetConfig
 from sg_depth_ros.networks.encoder import STRIDES
 from sg_depth_ros.networks.guidance import GuidanceConfig
+from sg_depth_ros.networks.inference import prepare_for_inference
 from sg_depth_ros.networks.pac import PacConv2d
 
 BATCH = 4
@@ -132,7 +133,7 @@ def measure_inference(
                 *((GuidanceConfig().feature_channels, s) for s in network.guidance_strides),
             )
         ]
-        data = _as_onnx(Decoder(network).eval(), features)
+        data = _as_onnx(Decoder(prepare_for_inference(network)), features)
         for runtime, load in (('ONNX Runtime', _onnx_runtime), ('OpenVINO', _openvino)):
             runs[name, runtime] = load(data, features, threads)
     times = take_turns(runs, repeats)

@@ -38,7 +38,7 @@ _MOVING = ('Concat', 'MaxPool')
 which ONNX Runtime is slower in eight bits than in float32."""
 _ACTIVATIONS = ('Clip', 'Relu')
 _TYPES = ['Conv', 'Add', *_MOVING, *_ACTIVATIONS]
-_KEPT = {'percentile': 99.999, 'num_bins': 4096}
+_KEPT = {'percentile': 99.999, 'num_bins': 4096, 'symmetric': False}
 """Values beyond this share of all, at either end, are cut off: to reach the last of them would
 make every step coarser. Depth changes by a third of what it changes with the whole range."""
 

@@ -29,6 +29,7 @@ from sg_depth_ros.quantization.calibration import (  # noqa: E402
     read_frames,
     split_frames,
 )
+from sg_depth_ros.quantization.graph import calibrate  # noqa: E402
 from sg_depth_ros.quantization.search import Choice, Loss, Quantizer  # noqa: E402
 
 Images = list[NDArray[np.uint8]]
@@ -142,6 +143,28 @@ def test_signed_integers_cut_off_what_unsigned_ones_do() -> None:
     kinds = {tensor.data_type for tensor in signed.graph.initializer}
     assert kinds == {TensorProto.FLOAT, TensorProto.INT8}
     assert TensorProto.UINT8 in {t.data_type for t in model.graph.initializer}
+
+
+PLAIN = """
+<ir_version: 8, opset_import: ["": 18]>
+g (float[1,1,512,512] x) => (float[1,1,512,512] y)
+<float[1,1,1,1] weight = {1}> { y = Conv(x, weight) }
+"""
+
+
+def test_what_is_rare_does_not_make_the_range_wide(tmp_path: Path) -> None:
+    onnx.save(onnx.parser.parse_model(PLAIN), tmp_path / 'plain.onnx')
+    steps: list[int] = []
+    feeds = []
+    for seed in range(3):
+        x = np.random.default_rng(seed).normal(2, 1, (1, 1, 512, 512)).astype(np.float32)
+        x[0, 0, seed, :2] = -40, 50 * (1 + seed)
+        feeds.append({'x': x})
+    ranges = calibrate(tmp_path / 'plain.onnx', feeds, lambda: steps.append(1))
+    low, high = (float(value) for value in ranges['x'].range_value)
+    # Four values are cut off at either end, and the rare ones are three of them.
+    assert [low, high] == pytest.approx([2 - 4.7, 2 + 4.7], abs=0.5)
+    assert len(steps) == 3
 
 
 # One channel a million times the other, between two layers of which the second leaves it out.
