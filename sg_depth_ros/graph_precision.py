@@ -77,7 +77,13 @@ def exact_nodes(graph: GraphProto) -> set[int]:
         if node.op_type not in _PRODUCTS and from_image.intersection(node.input):
             from_image.update(node.output)
             exact.add(index)
-    kernels = [node.output[0] for node in nodes if node.op_type == 'Exp']
+    # An exponential of a minimum is half of an activation, see ``quantization.graph``.
+    makers = {name: node.op_type for node in nodes for name in node.output}
+    kernels = [
+        node.output[0]
+        for node in nodes
+        if node.op_type == 'Exp' and makers.get(node.input[0]) != 'Min'
+    ]
     exact |= _ancestors(nodes, kernels)
     for output in graph.output:
         head = _ancestors(nodes, [output.name], last=_PRODUCTS)

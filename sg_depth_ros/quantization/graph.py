@@ -18,9 +18,10 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import GraphProto, NodeProto
+from onnx import GraphProto, NodeProto, helper, numpy_helper
 from onnxruntime.quantization import (
     CalibrationDataReader,
     CalibrationMethod,
@@ -126,9 +127,37 @@ def quantise_graph(
     quantizer.quantize_model()
     quantizer.model.topological_sort()
     result: onnx.ModelProto = quantizer.model.model
+    spell_out_elu(result.graph)
     del result.graph.value_info[:]
     onnx.checker.check_model(result)
     return result
+
+
+def spell_out_elu(graph: GraphProto) -> None:
+    """Compute Elu(x) as max(x, exp(min(x, 0)) - 1), for which ONNX Runtime takes half of the time.
+
+    A float32 graph keeps the operator, as half precision is made of it: there, the difference
+    would have no digits left of a small x.
+    """
+    nodes: list[NodeProto] = []
+    for node in graph.node:
+        # In the networks its alpha is 1.
+        if node.op_type != 'Elu':
+            nodes.append(node)
+            continue
+        x, y = node.input[0], node.output[0]
+        low, power, rest = (f'{y}_{part}' for part in ('low', 'power', 'rest'))
+        nodes += [
+            helper.make_node('Min', [x, 'elu_zero'], [low], low),
+            helper.make_node('Exp', [low], [power], power),
+            helper.make_node('Sub', [power, 'elu_one'], [rest], rest),
+            helper.make_node('Max', [x, rest], [y], y),
+        ]
+    if len(nodes) > len(graph.node):
+        for name, value in (('elu_zero', 0), ('elu_one', 1)):
+            graph.initializer.append(numpy_helper.from_array(np.float32(value), name))
+    del graph.node[:]
+    graph.node.extend(nodes)
 
 
 def _with_following(graph: GraphProto, layers: set[str]) -> set[str]:

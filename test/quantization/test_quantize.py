@@ -29,7 +29,7 @@ from sg_depth_ros.quantization.calibration import (  # noqa: E402
     read_frames,
     split_frames,
 )
-from sg_depth_ros.quantization.graph import calibrate  # noqa: E402
+from sg_depth_ros.quantization.graph import calibrate, spell_out_elu  # noqa: E402
 from sg_depth_ros.quantization.search import Choice, Loss, Quantizer  # noqa: E402
 
 Images = list[NDArray[np.uint8]]
@@ -98,6 +98,7 @@ def test_weights_are_signed_by_channel_and_biases_float(
             assert not numpy_helper.to_array(zero).any()
             assert all(tensors[n].data_type == TensorProto.FLOAT for n in node.input[2:])
             assert makers[node.input[0]].op_type == 'DequantizeLinear'
+        assert 'Elu' not in {node.op_type for node in graph.node}
         exact = {graph.node[index].op_type for index in exact_nodes(graph)}
         assert exact.isdisjoint({'QuantizeLinear', 'DequantizeLinear'})
 
@@ -165,6 +166,25 @@ def test_what_is_rare_does_not_make_the_range_wide(tmp_path: Path) -> None:
     # Four values are cut off at either end, and the rare ones are three of them.
     assert [low, high] == pytest.approx([2 - 4.7, 2 + 4.7], abs=0.5)
     assert len(steps) == 3
+
+
+ELU = """
+<ir_version: 8, opset_import: ["": 18]>
+g (float[7] x) => (float[7] y) { a = Elu(x) b = Neg(a) y = Elu(b) }
+"""
+
+
+def test_elu_is_spelled_out() -> None:
+    model = onnx.parser.parse_model(ELU)
+    x = np.array([-100, -3, -1e-4, 0, 1e-6, 2, 80], np.float32)
+    expected = ReferenceEvaluator(model).run(None, {'x': x})[0]
+    spell_out_elu(model.graph)
+    onnx.checker.check_model(model)
+    assert 'Elu' not in {node.op_type for node in model.graph.node}
+    found = ReferenceEvaluator(model).run(None, {'x': x})[0]
+    np.testing.assert_allclose(found, expected, atol=1e-7)
+    # It is no kernel of PAC, all of which stays in float32.
+    assert not exact_nodes(model.graph)
 
 
 # One channel a million times the other, between two layers of which the second leaves it out.
