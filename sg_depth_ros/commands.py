@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import sys
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Literal
@@ -55,6 +56,8 @@ def progress_bar() -> Progress:
         MofNCompleteColumn(),
         TimeRemainingColumn(),
         TextColumn('{task.fields[note]}'),
+        # Bound to this output, the bar stays where a library's printing is turned away.
+        console=Console(file=sys.stdout),
     )
 
 

@@ -60,12 +60,9 @@ def calibrate(path: Path, feeds: Iterable[Feed], step: Callable[[], None]) -> Te
 
     :param step: called after each
     """
-    if not any(node.op_type in _TYPES for node in onnx.load(path).graph.node):
-        for _ in feeds:
-            step()
-        return TensorsData(CalibrationMethod.Percentile, {})
     # The calibrator prints.
-    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
+    quiet = contextlib.redirect_stdout(io.StringIO())
+    with tempfile.TemporaryDirectory() as folder:
         calibrator = create_calibrator(
             path,
             _TYPES,
@@ -73,11 +70,18 @@ def calibrate(path: Path, feeds: Iterable[Feed], step: Callable[[], None]) -> Te
             calibrate_method=CalibrationMethod.Percentile,
             extra_options=_KEPT,
         )
+        fits = any(node.op_type in _TYPES for node in calibrator.model.graph.node)
         for feed in feeds:
             # One by one, as the values of all frames would be kept otherwise.
-            calibrator.collect_data(_Once(feed))
+            if fits:
+                with quiet:
+                    calibrator.collect_data(_Once(feed))
             step()
-        return calibrator.compute_data()
+        if not fits:
+            # It refuses to tell of nothing.
+            return TensorsData(CalibrationMethod.Percentile, {})
+        with quiet:
+            return calibrator.compute_data()
 
 
 def layer_groups(graph: GraphProto) -> dict[str, list[str]]:
