@@ -10,11 +10,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional as F
+
+_MOST_FOCAL = 2.5
+"""Largest factor on a guessed focal length, and by which it is divided at most."""
+_MOST_SHIFT = 0.2
+"""Largest shift of the principal point, in focal lengths."""
 
 
 class LearnedIntrinsics(nn.Module):
     """Factors on guessed focal lengths and shifts of guessed principal points, one set a camera.
+
+    Both have limits: Adam's steps for a source that is seldom drawn are as large as for others, and
+    without limits the principal point of one has left the image.
 
     :param cameras: names of the cameras, in the order of their indices
     """
@@ -35,12 +42,12 @@ class LearnedIntrinsics(nn.Module):
             return guess_b33
         unknown = (camera_b >= 0)[:, None]
         index = camera_b.clamp(min=0)
-        # softplus(0) = log 2, so that training starts from the guess.
-        factor = F.softplus(self.focal[index]) / math.log(2)
+        factor = torch.exp(_within(self.focal[index], math.log(_MOST_FOCAL)))
         focal = torch.stack([guess_b33[:, 0, 0], guess_b33[:, 1, 1]], 1)
         centre = guess_b33[:, :2, 2]
         focal = torch.where(unknown, focal * factor, focal)
-        centre = torch.where(unknown, centre + self.centre[index] * focal, centre)
+        shift = _within(self.centre[index], _MOST_SHIFT) * focal
+        centre = torch.where(unknown, centre + shift, centre)
         out = guess_b33.clone()
         out[:, 0, 0], out[:, 1, 1] = focal.unbind(1)
         out[:, :2, 2] = centre
@@ -53,3 +60,8 @@ class LearnedIntrinsics(nn.Module):
         guess = torch.tensor(guess_33, dtype=torch.float32, device=device)[None]
         learned = self(guess, torch.tensor([camera], device=device))
         return np.asarray(learned[0].cpu().numpy(), np.float64)
+
+
+def _within(x: Tensor, limit: float) -> Tensor:
+    """Give ``x`` near 0, and at most ``limit`` far from there."""
+    return limit * torch.tanh(x / limit)
