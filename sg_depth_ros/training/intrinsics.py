@@ -20,7 +20,7 @@ _MOST_SHIFT = 0.2
 class LearnedIntrinsics(nn.Module):
     """Factors on guessed focal lengths and shifts of guessed principal points, one set a camera.
 
-    Both have limits: Adam's steps for a source that is seldom drawn are as large as for others, and
+    Both have limits: Adam's steps for a source that is seldom drawn are as large as others, and
     without limits the principal point of one has left the image.
 
     :param cameras: names of the cameras, in the order of their indices

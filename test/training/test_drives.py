@@ -189,6 +189,34 @@ def test_the_street_is_rendered_once_and_has_exact_depth(tmp_path):
     assert blind.sequences()[0].depth is None
 
 
+def test_processes_that_render_the_same_street_at_once_do_not_disturb_each_other(
+    tmp_path, monkeypatch
+):
+    source = StreetSource(cache=tmp_path, clips=2, frames=1, size=(64, 32))
+    render, begun = StreetSource.drive, []
+
+    def render_while_another_does(self, index):
+        begun.append(index)
+        frames = list(render(self, index))
+        if len(begun) == 1:
+            source.folders()
+        return frames
+
+    monkeypatch.setattr(StreetSource, 'drive', render_while_another_does)
+    clips = source.folders()
+    # The other one has rendered both; this one the first as well, which it had begun.
+    assert len(begun) == 3
+    assert [len(list((clip / 'images').iterdir())) for clip in clips] == [1, 1]
+    assert len(list(clips[0].parent.iterdir())) == 2
+    monkeypatch.setattr('sg_depth_ros.training.data.sources.write_folder', _fails)
+    with pytest.raises(OSError, match='full'):
+        source.model_copy(update={'seed': 1}).folders()
+
+
+def _fails(*_):
+    raise OSError('the disk is full')
+
+
 def test_intrinsics_and_masks_of_another_size_are_refused(tmp_path):
     folder = write_drive(tmp_path / 'a', poses=True)
     mask = tmp_path / 'mask.png'

@@ -199,13 +199,25 @@ class StreetSource(SourceSettings):
     """Learn from the true depth; false leaves view synthesis alone to learn from."""
 
     def folders(self) -> list[Path]:
-        """Render the clips that the cache does not hold yet and give the folders of all."""
+        """Render the clips that the cache does not hold yet and give the folders of all.
+
+        Processes that start together, as of several GPUs, share the work.
+        """
         settings = self.model_dump_json(include=set(STREET_LOOK))
         folder = self.cache / hashlib.sha256(settings.encode()).hexdigest()[:12]
         clips = [folder / f'clip_{index:05d}' for index in range(self.clips)]
         missing = [index for index, clip in enumerate(clips) if not clip.exists()]
+        # Each process in an order of its own, so that one finds done what another did.
+        np.random.default_rng().shuffle(missing)
         for index in track(missing, 'Rendering the street', disable=not missing):
-            write_folder(clips[index], self.drive(index))
+            if clips[index].exists():
+                continue
+            try:
+                write_folder(clips[index], self.drive(index))
+            except OSError:
+                # Another process was first.
+                if not clips[index].exists():
+                    raise
         return clips
 
     def drive(self, index: int) -> Iterator[StreetFrame]:
