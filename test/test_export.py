@@ -10,6 +10,8 @@ import pytest
 
 from sg_depth_ros.bundle import Bundle, BundleError, load_bundle
 from sg_depth_ros.engines import create_engine
+from sg_depth_ros.engines.onnxruntime import OnnxRuntimeEngine
+from sg_depth_ros.engines.protocol import RawPrediction
 
 torch = pytest.importorskip('torch')
 onnx = pytest.importorskip('onnx')
@@ -86,17 +88,36 @@ def quick_export(network_bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.mark.usefixtures('quick_export')
+@pytest.mark.parametrize(('precision', 'change'), [('fp32', 1e-3), ('fp16', 0.2)])
 def test_graphs_that_answer_otherwise_are_an_error_and_leave_nothing(
-    network_checkpoint: Path, tmp_path: Path
+    network_checkpoint: Path, tmp_path: Path, precision: str, change: float
 ) -> None:
     segmentation, depth, meta = load_networks(network_checkpoint)
     assert depth is not None
     with torch.no_grad():
-        depth.heads['1'].bias += 1e-3
+        depth.heads['1'].bias += change
     save_networks(tmp_path / 'other.pt', segmentation, depth, meta)
+    out = tmp_path / 'models' / 'b'
     with pytest.raises(ExportError, match='noise image ONNX Runtime and torch differ by'):
-        export_checkpoint(tmp_path / 'other.pt', tmp_path / 'models' / 'b', size=(128, 64))
+        export_checkpoint(tmp_path / 'other.pt', out, size=(128, 64), precision=precision)
     assert list((tmp_path / 'models').iterdir()) == []
+
+
+@pytest.mark.usefixtures('quick_export')
+def test_half_precision_may_be_amplified_at_a_few_pixels(
+    network_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    infer = OnnxRuntimeEngine.infer
+
+    def excited(self: OnnxRuntimeEngine, image: np.ndarray) -> RawPrediction:
+        raw = infer(self, image)
+        raw.depth_hw[:8, :8] *= 2
+        return raw
+
+    monkeypatch.setattr(OnnxRuntimeEngine, 'infer', excited)
+    export_checkpoint(network_checkpoint, tmp_path / 'b', size=(128, 64), precision='fp16')
+    with pytest.raises(ExportError, match='differ by'):
+        export_checkpoint(network_checkpoint, tmp_path / 'c', size=(128, 64))
 
 
 @pytest.mark.usefixtures('quick_export')
