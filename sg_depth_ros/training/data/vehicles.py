@@ -318,17 +318,18 @@ def _side(
 
     :param length: of the vehicle in distances of its front or back
     """
-    camera, normal = scene.camera, scene.plane.normal
+    normal = scene.plane.normal
     ahead = np.array([0, 0, 1]) - normal[2] * normal
-    x_end = camera.cx + 0.5 + camera.fx * ahead[0] / ahead[2]
-    y_end = camera.cy + 0.5 + camera.fy * ahead[1] / ahead[2]
+    # Pixels count from their centres, boxes from their edges.
+    x_end, y_end = scene.camera.project(ahead[None])[0][0] + 0.5
     x, y, width, height = box
     corner = x + width if x + width / 2 < x_end else x
     rows, columns = np.indices(scene.image.shape[:2], np.float32) + 0.5
     # Where a column lies between the vanishing point, 0, and the corner, 1: 1 / distance.
     nearness = (columns - x_end) / (corner - x_end if corner != x_end else 1)
-    along = (1 / np.maximum(nearness, 1e-3) - 1) / length
-    down = ((rows - y_end) / np.maximum(nearness, 1e-3) + y_end - y) / height
+    further = 1 / np.maximum(nearness, 1e-3)
+    along = (further - 1) / length
+    down = ((rows - y_end) * further + y_end - y) / height
     inside = (nearness > 0) & (along >= 0) & (along <= 1) & (down >= 0) & (down <= 1)
     source = vehicle.image.shape[:2]
     low, high = _INNER
@@ -338,5 +339,4 @@ def _side(
         np.asarray((low + (high - low) * down.clip(0, 1)) * source[0], np.float32),
         cv2.INTER_LINEAR,
     )
-    further = 1 / np.where(inside, nearness, 1)
     return _Surface(np.asarray(looks, np.float32), inside, np.asarray(further, np.float32))
