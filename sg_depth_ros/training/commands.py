@@ -66,7 +66,9 @@ def distil(
     from sg_depth_ros.training.settings import load_settings
 
     settings = load_settings(DistilSettings, find_config(config), overrides or ())
-    images, vehicles = write_teaching(settings, out)
+    images, bent, vehicles = write_teaching(settings, out)
+    if settings.triangulate:
+        typer.echo(f'{bent} images were bent to what parallax tells of what stands still')
     if settings.vehicles is not None:
         typer.echo(f'{vehicles} vehicles were cut out and set nearer; see {out}/examples.png')
     typer.echo(

@@ -3,8 +3,9 @@
 """What trained networks say of real images, as truth for another training to learn from.
 
 The mean of several predictions is better than each: of other networks, of other sizes, of the
-mirrored image. Where they go wrong alike, on vehicles close ahead, real ones are set into the
-images at a distance that is known (``data/vehicles.py``).
+mirrored image. Where they go wrong alike, truth comes from elsewhere: of what stands still from
+parallax (``data/triangulation.py``), and of vehicles close ahead from real ones that are set into
+the images at a distance that is known (``data/vehicles.py``).
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from sg_depth_ros.ground_plane import GroundPlane, fit_labelled_ground
 from sg_depth_ros.image_files import depth_to_png, read_depth, read_rgb
 from sg_depth_ros.predict import write_image
 from sg_depth_ros.resize import resize_image, resize_labels
+from sg_depth_ros.training.data.triangulation import bend_depth, triangulate
 from sg_depth_ros.training.data.triplets import TripletDataset, file_stem
 from sg_depth_ros.training.data.union import DepthSource
 from sg_depth_ros.training.data.vehicles import (
@@ -44,6 +46,8 @@ _FINE = 2
 """Vehicles are cut out of images of so many times the network's size, as they come nearer."""
 _MIN_INLIERS = 0.5
 """Share of what is labelled ground that has to lie on one plane to set vehicles on it."""
+_FOLLOWED = 8
+"""Frames after an image, at most, through which points are followed."""
 _EXAMPLES = 12
 
 _log = logging.getLogger(__name__)
@@ -76,6 +80,9 @@ class DistilSettings(BaseModel):
     """Width and height of what is written."""
     focal_length: float = Field(gt=0)
     """Pixels at the width of ``size``, as the training has it that is to learn from this."""
+    triangulate: bool = True
+    """Bend what the teachers say to points that stand still and are followed through the next
+    images, where the camera is known and the ground tells their scale."""
     vehicles: VehicleSettings | None = VehicleSettings()
     """Set vehicles into the images; null for the images alone."""
     seed: int = Field(default=0, ge=0)
@@ -91,9 +98,10 @@ class _Ground:
 
 
 class Written(NamedTuple):
-    """How many images were written, and vehicles cut out that stand in them."""
+    """How many images were written, and of those bent to parallax, and vehicles cut out."""
 
     images: int
+    bent: int
     vehicles: int
 
 
@@ -115,7 +123,7 @@ def write_teaching(settings: DistilSettings, out: Path) -> Written:
     camera = PinholeCamera.centred(width, height, settings.focal_length)
     with atomic_path(out) as folder:
         camera.to_json(folder / 'camera.json')
-        written = 0
+        written = bent = 0
         grounds: list[_Ground] = []
         vehicles: list[Vehicle] = []
         for index in track(chosen, 'Asking the teachers'):
@@ -127,6 +135,11 @@ def write_teaching(settings: DistilSettings, out: Path) -> Written:
                 continue
             image = resize_image(fine, width, height)
             depth, labels = _asked(teachers, fine, settings.size)
+            if (
+                settings.triangulate
+                and (agreeing := _bent(dataset, index, depth, labels)) is not None
+            ):
+                depth, bent = agreeing, bent + 1
             stem = file_stem(name)
             _write_image(folder, stem, image)
             _write_depth(folder, stem, depth)
@@ -147,7 +160,7 @@ def write_teaching(settings: DistilSettings, out: Path) -> Written:
             rng = np.random.default_rng(settings.seed)
             _write_copies(folder, grounds, vehicles, camera, settings.vehicles, rng)
             written += len(grounds) * settings.vehicles.copies
-    return Written(written, len(vehicles))
+    return Written(written, bent, len(vehicles))
 
 
 class _Looking:
@@ -182,6 +195,24 @@ def _asked(
     scale = np.median(first)
     aligned = [first, *(other - np.median(other) + scale for other, _ in others)]
     return np.exp(np.mean(aligned, axis=0)).astype(np.float32), labels
+
+
+def _bent(
+    dataset: TripletDataset, index: int, depth: NDArray[np.float32], labels: NDArray[np.uint8]
+) -> NDArray[np.float32] | None:
+    """Bend depth of a sample to what is seen from the frames after it; None if that is unknown."""
+    try:
+        seen = dataset.following(index, _FOLLOWED)
+        if seen is None:
+            return None
+        images, camera = seen
+        points = triangulate(images, resize_labels(labels, *dataset.size), camera)
+    except (ValueError, OSError) as error:
+        _log.warning('what follows %s is broken: %s', dataset.name(index), error)
+        return None
+    if points is None:
+        return None
+    return bend_depth(depth, labels, camera.resized(*depth.shape[::-1]), points)
 
 
 def _write_copies(

@@ -4,6 +4,7 @@
 import cv2
 import numpy as np
 import pytest
+from test_triangulation import STREET
 from test_vehicles import CAMERA as STREET_CAMERA
 from test_vehicles import road
 from training_worlds import depth_settings, write_drive
@@ -97,13 +98,13 @@ def traffic(tmp_path, monkeypatch, checkpoint):
         sources=[FolderSource(path=folder, min_motion=0.0)],
         size=(320, 128),
         focal_length=200.0,
-        vehicles=VehicleSettings(copies=2, most=1, distance=(6.0, 6.0)),
+        vehicles=VehicleSettings(copies=2, most=1, distance=(6.0, 6.0), queue=0.0),
     )
 
 
 def test_vehicles_are_corrected_and_set_nearer(traffic, tmp_path):
     out = tmp_path / 'out'
-    assert write_teaching(traffic, out) == (6, 2)
+    assert write_teaching(traffic, out) == (6, 0, 2)
     assert (out / 'examples.png').exists()
     stems = sorted(list_images(out / 'images'))
     assert [stem.split('traffic_')[1] for stem in stems] == ['1', '1_1', '1_2', '2', '2_1', '2_2']
@@ -123,7 +124,7 @@ def test_without_traffic_it_says_what_to_do(traffic, tmp_path, monkeypatch):
         write_teaching(traffic, tmp_path / 'out')
     assert not (tmp_path / 'out').exists()
     alone = traffic.model_copy(update={'vehicles': None})
-    assert write_teaching(alone, tmp_path / 'out') == (2, 0)
+    assert write_teaching(alone, tmp_path / 'out') == (2, 0, 0)
 
 
 def test_images_are_shared_by_weight(traffic, segmentation_checkpoint, tmp_path):
@@ -136,3 +137,43 @@ def test_images_are_shared_by_weight(traffic, segmentation_checkpoint, tmp_path)
     assert [stem.rsplit('_', 2)[1:] for stem in stems] == [
         ['other', '1'], ['other', '10'], ['other', '5'], ['traffic', '1']
     ]  # fmt: skip
+
+
+class Flattening:
+    """Stands for networks that see the street with all that is far too near."""
+
+    size = (640, 192)
+
+    def __init__(self, checkpoint):
+        frame = list(STREET.drive(0))[1]
+        self.true = frame.depth[::2, ::2].astype(np.float32)
+        self.flat = (8 * (np.minimum(self.true, 100) / 8) ** 0.8).astype(np.float32)
+        self.labels = frame.labels[::2, ::2].copy()
+
+    def __call__(self, image, camera):
+        return self.flat, self.labels
+
+
+def test_what_stands_still_is_corrected_by_parallax(tmp_path, monkeypatch, checkpoint):
+    monkeypatch.setattr(distil, 'CheckpointPredictor', Flattening)
+    street = STREET.model_copy(update={'cache': tmp_path / 'street'})
+    settings = DistilSettings(
+        teachers=[Teacher(checkpoint=checkpoint)],
+        sources=[street],
+        images=1,
+        focal_length=371.2,
+        vehicles=None,
+    )
+    assert write_teaching(settings, tmp_path / 'bent') == (1, 1, 0)
+    flat = settings.model_copy(update={'triangulate': False})
+    assert write_teaching(flat, tmp_path / 'flat') == (1, 0, 0)
+    true = Flattening(checkpoint).true
+    known = true < 80
+
+    def error(folder):
+        (path,) = list_images(tmp_path / folder / 'depth').values()
+        ratio = np.log(read_depth(path)[known] / true[known])
+        return np.abs(ratio - np.median(ratio)).mean()
+
+    assert error('flat') > 0.09
+    assert error('bent') < 0.04

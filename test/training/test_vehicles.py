@@ -50,7 +50,9 @@ def doubled(image):
 
 
 def settings(distance, **changes):
-    return VehicleSettings(most=1, distance=(distance, distance), **changes)
+    return VehicleSettings(
+        **{'most': 1, 'distance': (distance, distance), 'queue': 0.0, **changes}
+    )
 
 
 def set_some(scene, vehicles, settings, rng):
@@ -223,3 +225,25 @@ def test_distances_on_the_street_are_those_of_its_truth():
     assert len(errors) >= 10
     assert np.median(errors) == pytest.approx(1, abs=0.05)
     assert np.mean(np.abs(np.log(errors)) < 0.15) > 0.8
+
+
+def test_a_queue_fills_the_lanes_and_leaves_what_is_behind():
+    near, far = road(14.0), road(22.0)
+    vehicles = [*cut_vehicles(near, doubled(near.image)), *cut_vehicles(far, doubled(far.image))]
+    assert len(vehicles) == 2
+    chosen = VehicleSettings(distance=(5.0, 22.0), tall=0.0, queue=1.0)
+    counts, lanes = [], set()
+    for seed in range(10):
+        scene = road()
+        _, depth = set_some(scene, vehicles, chosen, np.random.default_rng(seed))
+        changed = depth != scene.depth
+        assert depth[changed].min() >= 5.0 if changed.any() else True
+        found = np.unique(depth[changed])
+        # One depth for each; of those in one lane the nearer is a vehicle's length before.
+        counts.append(len(found))
+        for z in found:
+            columns = np.nonzero(depth == z)[1]
+            lanes.add(round(float((columns.mean() - CAMERA.cx) * z / CAMERA.fx / 3.3)))
+        assert (depth[~changed] == scene.depth[~changed]).all()
+    assert np.mean(counts) > 2.5 and max(counts) >= 5
+    assert lanes >= {-1, 0, 1}

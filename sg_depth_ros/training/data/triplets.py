@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from collections.abc import Sequence as Sequence_
 from typing import NamedTuple
 
@@ -125,6 +125,25 @@ class TripletDataset(Dataset[Sample]):
         if camera is None:
             camera = learned.get(self.drives.cameras[clip.camera])
         return resize_image(_cut(image, box), *self.size), self._seen(image, box, camera)
+
+    def following(
+        self, index: int, count: int
+    ) -> tuple[Iterator[NDArray[np.uint8]], PinholeCamera] | None:
+        """Give a target and up to ``count`` frames after it as :meth:`target` does.
+
+        :return: the images, read as they are taken, and their camera; None where that is unknown
+        """
+        clip, target = self._targets[index]
+        frames, camera = clip.sequence.frames, clip.sequence.camera
+        if camera is None or clip.source.stills:
+            return None
+        first = frames[target]
+        box = clip.box(first)
+        images = (
+            resize_image(_cut(frames[i], box), *self.size)
+            for i in range(target, min(target + count + 1, len(frames)))
+        )
+        return images, self._seen(first, box, camera)
 
     def _make(self, index: int, seed: int, replaced: int) -> Sample:
         clip, target = self._targets[index]

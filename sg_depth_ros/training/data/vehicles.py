@@ -48,6 +48,14 @@ _LENGTH = (4.0 / 1.65, 14.0 / 1.65)
 """Range of lengths of those, likewise."""
 _BESIDE = 0.3
 """How near one in the next lane may begin, by the distance that was drawn: its side is seen."""
+_FULL = 0.8
+"""Share of the lanes of a queue that are full."""
+_NEAREST = 0.4
+"""Mean logarithm by which the nearest vehicle of a lane is further away than one may be."""
+_INTERVAL = (6.0 / 1.65, 14.0 / 1.65)
+"""Range of distances from one vehicle in a queue to the next in heights of the camera."""
+_QUEUE = 40.0 / 1.65
+"""How far a queue reaches, likewise."""
 _INNER = (0.15, 0.85)
 """Part of a cut-out in which there is nothing but the vehicle."""
 _NEARER = 2.5
@@ -68,6 +76,9 @@ class VehicleSettings(BaseModel):
     """Largest number of vehicles set into one."""
     distance: tuple[float, float] = (3.5, 22.0)
     """Range of their metres from a camera at ``camera_height``, drawn by its logarithm."""
+    queue: float = Field(default=0.4, ge=0, le=1)
+    """Share of the copies in which vehicles fill the lanes instead, one close behind the other,
+    with what is far in the gaps between them."""
     tall: float = Field(default=0.3, ge=0, le=1)
     """Share of them that is taller than a car, where there are such: vans, trucks and buses."""
     camera_height: float = Field(default=1.65, gt=0)
@@ -207,10 +218,15 @@ def _placed(
 ) -> list[tuple[Vehicle, float, float]]:
     """Draw vehicles with distances and places to the right, in heights of the camera."""
     low, high = np.log(np.array(settings.distance) / settings.camera_height)
+    if rng.random() < settings.queue:
+        places = _queue(low, rng)
+    else:
+        places = [
+            (float(np.exp(rng.uniform(low, high))), int(rng.integers(-1, 2)))
+            for _ in range(rng.integers(1, settings.most + 1))
+        ]
     placed = []
-    for _ in range(rng.integers(1, settings.most + 1)):
-        distance = float(np.exp(rng.uniform(low, high)))
-        lane = int(rng.integers(-1, 2))
+    for distance, lane in places:
         vehicle = _drawn(vehicles, distance, settings.tall, rng)
         if vehicle is None:
             continue
@@ -219,6 +235,19 @@ def _placed(
             distance *= rng.uniform(_BESIDE, 1)
         placed.append((vehicle, distance, _LANE * lane + rng.normal(0, 0.4)))
     return placed
+
+
+def _queue(low: float, rng: np.random.Generator) -> list[tuple[float, int]]:
+    """Draw distances and lanes of vehicles in a queue, from the logarithm ``low`` on."""
+    places = []
+    for lane in (-1, 0, 1):
+        if rng.random() > _FULL:
+            continue
+        distance = float(np.exp(low + rng.exponential(_NEAREST)))
+        while distance < _QUEUE:
+            places.append((distance, lane))
+            distance += rng.uniform(*_INTERVAL)
+    return places
 
 
 def _drawn(
