@@ -3,8 +3,9 @@
 """Depth of points that are followed through a few images, and depth bent to agree with them.
 
 A network that has never seen a place errs on it by whole regions: mostly what is far comes out too
-near. Where the camera drives past, what stands still tells its depth by parallax, up to one scale,
-which the ground gives: its height is that under the network's own road.
+near. Where the camera drives past, what stands still tells its depth by parallax, up to one scale:
+that with which the road lies as deep under the camera and what is near as far away as the network
+has them.
 """
 
 from __future__ import annotations
@@ -40,9 +41,14 @@ _DISPLACEMENT = 24.0
 _PARALLAX = 4.0
 """Pixels without which depth is not known to a tenth."""
 MIN_POINTS = 100
-_SCALE = (0.4, 2.5)
-"""Camera heights by triangulation and by the network that can be the same, by their median."""
-
+_REACH = 10.0
+"""Heights of the camera up to which points are near."""
+_FEWEST = 5
+"""Points that must be so near."""
+_AGREE = 0.5
+"""Logarithm by which the two scales may differ. That of the road is right in the mean, but five to
+fifteen per cent off by itself, as few points are on it; that of what is near is steady, and leaves
+a part of the network's error where it errs there already."""
 _NEAR, _ALIKE = 0.06, 0.15
 """Over how much of the width, and of the logarithm of depth, a point's correction reaches."""
 _ELSEWHERE = 0.02
@@ -154,7 +160,7 @@ def bend_depth(
     :param depth_hw: (H, W) in the unit of the result
     :param labels_hw: (H, W) train ids
     :param points_n3: (N, 3) of the optical frame, in any unit
-    :return: (H, W), or None where the ground does not tell the scale of the points
+    :return: (H, W), or None where road and what is near do not tell the scale of the points
     """
     height, width = depth_hw.shape
     columns, rows = np.rint(camera.project(points_n3)[0]).astype(int).T
@@ -165,8 +171,13 @@ def bend_depth(
     if road is None or plane is None:
         return None
     own = np.log(depth_hw[rows, columns].astype(np.float64))
-    wanted = np.log(points[:, 2]) + np.log(road.height / plane.height) - own
-    if np.abs(np.median(wanted)) > _OUTLIER:
+    wanted = np.log(points[:, 2]) - own
+    near = own < np.log(_REACH * road.height)
+    if near.sum() < _FEWEST:
+        return None
+    scales = np.log(road.height / plane.height), -np.median(wanted[near])
+    wanted += np.mean(scales)
+    if abs(np.subtract(*scales)) > _AGREE or abs(np.median(wanted)) > _OUTLIER:
         return None
     kept = np.abs(wanted) < _OUTLIER
     smooth = _Smoothing(np.column_stack([columns, rows, own])[kept], wanted[kept], depth_hw)
@@ -192,8 +203,8 @@ class _Smoothing:
     ) -> None:
         self._logarithm = np.log(depth_hw.astype(np.float64))
         height, width = depth_hw.shape
+        self._low = np.array([0, 0, self._logarithm.min()])
         last = np.array([width - 1, height - 1, self._logarithm.max()])
-        self._low, self._range = np.array([0, 0, self._logarithm.min()]), last
         self._range = np.maximum(last - self._low, 1e-6)
         units = np.array([_NEAR * width, _NEAR * width, _ALIKE])
         counts = np.ceil(self._range / units).astype(int) + 2
