@@ -76,16 +76,18 @@ def triangulate(
     remaining = iter(images)
     before = _gray(next(remaining))
     start = _corners(before, labels_hw, moving == 0)
+    if len(start) < MIN_POINTS:
+        return None
     end = start
     for image in remaining:
-        if len(start) < MIN_POINTS:
-            return None
         gray = _gray(image)
         end, good = _followed(before, gray, end)
         start, end, before = start[good], end[good], gray
+        if len(start) < MIN_POINTS:
+            return None
         if np.median(np.linalg.norm(end - start, axis=1)) > _DISPLACEMENT:
             break
-    return _two_views(start, end, camera) if len(start) >= MIN_POINTS else None
+    return _two_views(start, end, camera)
 
 
 def _gray(image_hw3: NDArray[np.uint8]) -> NDArray[np.uint8]:
