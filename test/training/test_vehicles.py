@@ -208,6 +208,22 @@ def test_some_are_taller_than_cars():
     assert (depth != scene.depth).any()
 
 
+def test_a_single_tall_vehicle_does_not_stand_everywhere():
+    seen = road(14.0)
+    (car,) = cut_vehicles(seen, doubled(seen.image))
+    truck = replace(car, size=(1.5, 2.0))
+    pool, count = [*[car] * 49, truck], 0
+    for seed in range(200):
+        scene = road()
+        rng = np.random.default_rng(seed)
+        _, depth = set_some(scene, pool, settings(9.0, tall=0.9), rng)
+        changed = depth != scene.depth
+        rows = np.nonzero(changed.any(1))[0]
+        count += changed.any() and len(rows) * depth[changed].min() / CAMERA.fy > 2.5
+    # A fiftieth of them all, drawn five times as often.
+    assert 8 <= count <= 35
+
+
 def test_distances_on_the_street_are_those_of_its_truth():
     camera = street_camera()
     errors = []

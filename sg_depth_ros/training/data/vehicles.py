@@ -48,6 +48,9 @@ _LENGTH = (4.0 / 1.65, 14.0 / 1.65)
 """Range of lengths of those, likewise."""
 _BESIDE = 0.3
 """How near one in the next lane may begin, by the distance that was drawn: its side is seen."""
+_FAVOURED = 5.0
+"""How many times more often than its share a tall vehicle is drawn at most: a network learns by
+heart the few that stand everywhere."""
 _FULL = 0.8
 """Share of the lanes of a queue that are full."""
 _NEAREST = 0.4
@@ -80,7 +83,7 @@ class VehicleSettings(BaseModel):
     """Share of the copies in which vehicles fill the lanes instead, one close behind the other,
     with what is far in the gaps between them."""
     tall: float = Field(default=0.3, ge=0, le=1)
-    """Share of them that is taller than a car, where there are such: vans, trucks and buses."""
+    """Share of them that is taller than a car, where there are enough: vans, trucks and buses."""
     camera_height: float = Field(default=1.65, gt=0)
     trusted: float = Field(default=20.0, ge=0)
     """Metres, likewise, up to which depth of road users that stand on no road in sight is taken to
@@ -254,10 +257,13 @@ def _drawn(
     vehicles: Sequence[Vehicle], distance: float, tall: float, rng: np.random.Generator
 ) -> Vehicle | None:
     """Draw a vehicle to set at a distance, with this chance a tall one; None if there is none."""
-    wanted = rng.random() < tall
     sharp = [v for v in vehicles if distance <= v.distance <= _NEARER * distance]
+    if not sharp:
+        return None
+    share = sum(v.tall for v in sharp) / len(sharp)
+    wanted = rng.random() < min(tall, _FAVOURED * share)
     alike = [v for v in sharp if v.tall == wanted] or sharp
-    return alike[int(rng.integers(len(alike)))] if alike else None
+    return alike[int(rng.integers(len(alike)))]
 
 
 def _standing(scene: Scene) -> Iterator[_Standing]:
