@@ -142,6 +142,35 @@ def camera_motion(before: View, after: View) -> tuple[Motion | None, str]:
     return motion, problem
 
 
+def follow(
+    before_hw: NDArray[np.uint8],
+    after_hw: NDArray[np.uint8],
+    start_n2: NDArray[np.float32],
+    guess_n2: NDArray[np.float32],
+    *,
+    levels: int = 3,
+    round_trip: float = _ROUND_TRIP,
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Follow points from one gray image to another and back.
+
+    :param guess_n2: (N, 2) where to look for them
+    :param levels: of the pyramid above the image itself
+    :param round_trip: pixels by which a good track misses its start at most
+    :return: where they are (N, 2), and which tracks are good (N,)
+    """
+    start, guess = start_n2.reshape(-1, 1, 2), guess_n2.reshape(-1, 1, 2)
+    flow = cv2.OPTFLOW_USE_INITIAL_FLOW
+    end, forward, _ = cv2.calcOpticalFlowPyrLK(
+        before_hw, after_hw, start, guess.copy(), winSize=_WINDOW, maxLevel=levels, flags=flow
+    )
+    back, backward, _ = cv2.calcOpticalFlowPyrLK(
+        after_hw, before_hw, end, end + start - guess, winSize=_WINDOW, maxLevel=levels, flags=flow
+    )
+    loop = np.linalg.norm((back - start).reshape(-1, 2), axis=1)
+    good = (forward.ravel() == 1) & (backward.ravel() == 1) & (loop < round_trip)
+    return np.asarray(end.reshape(-1, 2), np.float32), good
+
+
 def _motion(
     before: View,
     after: View,
@@ -155,22 +184,14 @@ def _motion(
     # What would pass the camera has no place in the second image.
     kept = moved[:, 2] > 0.3 * points_n3[:, 2]
     pixels = moved[kept] @ matrix.T
-    start = start_n2[kept].reshape(-1, 1, 2)
-    guess = (pixels[:, :2] / pixels[:, 2:]).astype(np.float32).reshape(-1, 1, 2)
-    flow = cv2.OPTFLOW_USE_INITIAL_FLOW
-    end, forward, _ = cv2.calcOpticalFlowPyrLK(
-        before.gray, after.gray, start, guess.copy(), winSize=_WINDOW, flags=flow
-    )
-    back, backward, _ = cv2.calcOpticalFlowPyrLK(
-        after.gray, before.gray, end, end + start - guess, winSize=_WINDOW, flags=flow
-    )
-    loop = np.linalg.norm((back - start).reshape(-1, 2), axis=1)
-    good = (forward.ravel() == 1) & (backward.ravel() == 1) & (loop < _ROUND_TRIP)
+    start = start_n2[kept]
+    guess = (pixels[:, :2] / pixels[:, 2:]).astype(np.float32)
+    end, good = follow(before.gray, after.gray, start, guess)
     if good.sum() < MIN_TRACKS:
         return None, f'only {good.sum()} points could be followed, {MIN_TRACKS} are needed'
     found, _, translation, inliers = cv2.solvePnPRansac(
         points_n3[kept][good],
-        end.reshape(-1, 2)[good].astype(np.float64),
+        end[good].astype(np.float64),
         matrix,
         None,
         reprojectionError=_REPROJECTION,

@@ -82,7 +82,7 @@ class DistilSettings(BaseModel):
     """Pixels at the width of ``size``, as the training has it that is to learn from this."""
     triangulate: bool = True
     """Bend what the teachers say to points that stand still and are followed through the next
-    images, where the camera is known and the ground tells their scale."""
+    images, where the camera is known, and road and what is near tell their scale."""
     vehicles: VehicleSettings | None = VehicleSettings()
     """Set vehicles into the images; null for the images alone."""
     seed: int = Field(default=0, ge=0)

@@ -21,6 +21,7 @@ from torch.nn import functional
 from sg_depth_ros.camera import PinholeCamera
 from sg_depth_ros.ground_plane import fit_ground_plane
 from sg_depth_ros.labels import ID, ids_with
+from sg_depth_ros.scale.motion import follow
 from sg_depth_ros.scale.road import fit_road
 
 _GROUND = ids_with('ground')
@@ -30,7 +31,6 @@ _CORNERS = 2000
 """Of the ground, and of all that stands still; the ground alone would be left without."""
 _QUALITY = 0.002
 _APART = 4
-_WINDOW = (15, 15)
 _LEVELS = 4
 _ROUND_TRIP = 0.2
 """Pixels that a track may miss its start by when it is followed back, from image to image."""
@@ -81,7 +81,7 @@ def triangulate(
     end = start
     for image in remaining:
         gray = _gray(image)
-        end, good = _followed(before, gray, end)
+        end, good = follow(before, gray, end, end, levels=_LEVELS, round_trip=_ROUND_TRIP)
         start, end, before = start[good], end[good], gray
         if len(start) < MIN_POINTS:
             return None
@@ -105,22 +105,6 @@ def _corners(
         if corners is not None:
             found.append(np.asarray(corners, np.float32).reshape(-1, 2))
     return np.concatenate(found) if found else np.empty((0, 2), np.float32)
-
-
-def _followed(
-    before: NDArray[np.uint8], after: NDArray[np.uint8], start_n2: NDArray[np.float32]
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Follow points to the next image and back; give where they are and which returned."""
-
-    def flow(a: NDArray[np.uint8], b: NDArray[np.uint8], p: NDArray[np.float32]) -> tuple:
-        none: NDArray[np.float32] = None  # type: ignore[assignment]
-        return cv2.calcOpticalFlowPyrLK(a, b, p, none, winSize=_WINDOW, maxLevel=_LEVELS)
-
-    end, forward, _ = flow(before, after, start_n2.reshape(-1, 1, 2))
-    back, backward, _ = flow(after, before, end)
-    missed = np.linalg.norm(back.reshape(-1, 2) - start_n2, axis=1)
-    good = (forward.ravel() == 1) & (backward.ravel() == 1) & (missed < _ROUND_TRIP)
-    return np.asarray(end.reshape(-1, 2), np.float32), good
 
 
 def _two_views(

@@ -7,6 +7,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Iterator, Mapping
 from collections.abc import Sequence as Sequence_
+from itertools import chain
 from typing import NamedTuple
 
 import cv2
@@ -139,10 +140,8 @@ class TripletDataset(Dataset[Sample]):
             return None
         first = frames[target]
         box = clip.box(first)
-        images = (
-            resize_image(_cut(frames[i], box), *self.size)
-            for i in range(target, min(target + count + 1, len(frames)))
-        )
+        later = (frames[i] for i in range(target + 1, min(target + count + 1, len(frames))))
+        images = (resize_image(_cut(image, box), *self.size) for image in chain([first], later))
         return images, self._seen(first, box, camera)
 
     def _make(self, index: int, seed: int, replaced: int) -> Sample:

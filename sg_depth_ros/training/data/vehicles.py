@@ -79,11 +79,11 @@ class VehicleSettings(BaseModel):
     """Largest number of vehicles set into one."""
     distance: tuple[float, float] = (3.5, 22.0)
     """Range of their metres from a camera at ``camera_height``, drawn by its logarithm."""
-    queue: float = Field(default=0.4, ge=0, le=1)
-    """Share of the copies in which vehicles fill the lanes instead, one close behind the other,
-    with what is far in the gaps between them."""
     tall: float = Field(default=0.3, ge=0, le=1)
     """Share of them that is taller than a car, where there are enough: vans, trucks and buses."""
+    queue: float = Field(default=0.4, ge=0, le=1)
+    """Share of the copies in which vehicles fill the lanes, one close behind the other,
+    with what is far in the gaps between them."""
     camera_height: float = Field(default=1.65, gt=0)
     trusted: float = Field(default=20.0, ge=0)
     """Metres, likewise, up to which depth of road users that stand on no road in sight is taken to
