@@ -31,6 +31,7 @@ def tiny(tmp_path_factory):
         segmentation_steps=1,
         seeds=2,
         following=0.5,
+        pretrained=False,
         workers=0,
         segmentation_network=segmentation,
         depth_network=depth,
