@@ -28,7 +28,7 @@ ARGUMENTS = {
     'namespace': ('', 'Namespace of the node and its topics'),
     'params_file': (str(CONFIG / 'node.yaml'), 'YAML file with the other parameters'),
     'log_level': ('info', 'debug, info, warn, error or fatal'),
-    'rviz': ('false', 'Whether to start RViz'),
+    'rviz': ('false', 'Whether to start RViz; of several cameras it shows the first'),
     'camera_frame': ('camera_optical', 'frame_id of the images, for RViz'),
 }
 
@@ -74,7 +74,9 @@ def _start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     )
     profile = profile_environment(os.environ)
     environment = [SetEnvironmentVariable(*variable) for variable in profile.items()]
-    rviz = _rviz(value) if value['rviz'].lower() in ('true', '1') else []
+    namespace = names[0] if names else value['namespace']
+    shown = value['rviz'].lower() in ('true', '1')
+    rviz = _rviz(value['camera_frame'], namespace) if shown else []
     return [*environment, node, *rviz]
 
 
@@ -82,23 +84,22 @@ def _option(cameras: list[str]) -> list[str]:
     return ['--cameras', ','.join(cameras)] if cameras else []
 
 
-def _rviz(value: dict[str, str]) -> list[LaunchDescriptionEntity]:
+def _rviz(frame: str, namespace: str) -> list[LaunchDescriptionEntity]:
     """Show everything from behind the camera, upright, whether or not a robot has other frames."""
-    frame = value['camera_frame']
     upright = f'{frame}_upright'
     rotation = [text for name, number in UPRIGHT.items() for text in (f'--{name}', number)]
     return [
         Node(
             package='tf2_ros',
             executable='static_transform_publisher',
-            namespace=value['namespace'],
+            namespace=namespace,
             arguments=[*rotation, '--frame-id', frame, '--child-frame-id', upright],
         ),
         Node(
             package='rviz2',
             executable='rviz2',
             # The topics in the configuration are relative.
-            namespace=value['namespace'],
+            namespace=namespace,
             arguments=['-d', str(CONFIG / 'sg_depth.rviz'), '-f', upright],
         ),
     ]

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,6 @@ from sg_depth_ros.resize import resize_labels
 CLASS_NAMES = {label.id: label.name for label in CITYSCAPES if 'sky' not in label.roles}
 """Sky has no depth: returns that are labelled so lie at the edge of something else."""
 DYNAMIC_IDS = ids_with('dynamic')
-METRICS = tuple(field.name for field in fields(DepthErrors))
 PART_METRICS = ('abs_rel', 'rmse', 'delta1', 'pixels')
 """What is kept of the errors of a part of the image."""
 

@@ -87,7 +87,10 @@ class Outputs:
         }
         # Latched and not of the lifecycle: what labels mean holds as long as the bundle does.
         self._names = node.create_publisher(
-            String, LABEL_NAMES, QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+            String,
+            LABEL_NAMES,
+            QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL),
+            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
         )
         self._names.publish(String(data=json.dumps([label._asdict() for label in self._labels])))
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The sg_depth_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Settings of the depth training; every value of METHOD.md is one."""
+"""Settings of the depth training; every value of the paper is one."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ Validation = Annotated[LidarValidation | StreetValidation, Field(discriminator='
 
 
 class FilterSettings(BaseModel):
-    """When an image is dropped between the stages of a two-stage training (METHOD.md)."""
+    """When an image is dropped between the stages of a two-stage training."""
 
     model_config = ConfigDict(extra='forbid', frozen=True)
 

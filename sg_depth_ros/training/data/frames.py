@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sg_depth_ros.image_decoding import decode_compressed
-from sg_depth_ros.image_files import list_images, read_rgb
+from sg_depth_ros.image_files import read_rgb
 
 
 class Frames(Protocol):
@@ -32,11 +32,6 @@ class ImageFiles:
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self.paths = list(paths)
-
-    @classmethod
-    def in_folder(cls, folder: Path) -> ImageFiles:
-        """Take a folder's images in the order of their names; raises ValueError if none."""
-        return cls(list(list_images(folder).values()))
 
     def __len__(self) -> int:
         return len(self.paths)
