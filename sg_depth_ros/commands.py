@@ -174,6 +174,12 @@ def export(
     precision: Annotated[
         Literal['fp32', 'fp16'], typer.Option(help='fp16 halves the files; for GPUs.')
     ] = 'fp32',
+    licence: Annotated[
+        str | None,
+        typer.Option(
+            help='Of the weights (SPDX); else that of those which training began from.'
+        ),
+    ] = None,
     weights: Annotated[
         Path | None, typer.Option(help='Also write its networks here, halved, to train on from.')
     ] = None,
@@ -182,7 +188,9 @@ def export(
     from sg_depth_ros.export import export_checkpoint
 
     pixels = parse_size(size) if size else None
-    bundle = export_checkpoint(checkpoint, out, size=pixels, precision=precision, weights=weights)
+    bundle = export_checkpoint(
+        checkpoint, out, size=pixels, licence=licence, precision=precision, weights=weights
+    )
     Console().print(f'{bundle.path} is written and answers as torch does', highlight=False)
     if weights is not None:
         Console().print(f'{weights} is written', highlight=False)

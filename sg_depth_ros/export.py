@@ -29,6 +29,7 @@ from sg_depth_ros.graph_precision import half_precision
 from sg_depth_ros.labels import CITYSCAPES
 from sg_depth_ros.networks.checkpoint import load_networks, save_half
 from sg_depth_ros.networks.inference import prepare_for_inference
+from sg_depth_ros.training.warm_start import licence_of
 
 OPSET = 18
 MAX_DEPTH_ERROR = {'fp32': 1e-4, 'fp16': 0.05}
@@ -93,7 +94,7 @@ def export_checkpoint(
     size: tuple[int, int] | None = None,
     name: str | None = None,
     description: str = 'Depth guided by semantics, from one camera.',
-    licence: str = 'Apache-2.0',
+    licence: str | None = None,
     metrics: Sequence[Mapping[str, Any]] = (),
     precision: str = 'fp32',
     weights: Path | None = None,
@@ -104,6 +105,7 @@ def export_checkpoint(
     :param out: the bundle's folder; must not exist
     :param size: width and height of the network's input; by default that of the training
     :param name: by default that of the folder
+    :param licence: of the weights; by default that of what their training began from
     :param metrics: measured errors, see ``bundle.Metric``
     :param precision: ``fp32``, or ``fp16`` for graphs in half precision, see ``graph_precision``
     :param weights: a file to write the networks to as well, see ``networks.checkpoint.save_half``
@@ -122,6 +124,7 @@ def export_checkpoint(
     missing = [key for key in _REQUIRED_META if key not in meta]
     if missing:
         raise ExportError(f'{checkpoint} does not record {", ".join(missing)}; train it again')
+    licence = licence or licence_of(Path(checkpoint), meta) or 'not stated'
     width, height = size or (meta['input_width'], meta['input_height'])
     if min(width, height) < _SIZE_STEP or width % _SIZE_STEP or height % _SIZE_STEP:
         raise ExportError(
@@ -179,7 +182,7 @@ def export_checkpoint(
         write_bundle(temporary, fields, *graphs)
         _compare(load_bundle(temporary), seg_graph, depth_graph)
     if weights is not None:
-        save_half(checkpoint, weights)
+        save_half(checkpoint, weights, licence)
     return load_bundle(out)
 
 

@@ -50,6 +50,7 @@ def test_the_manifest_records_the_checkpoint(network_bundle: Bundle) -> None:
     assert manifest.depth.scale == 'relative'
     assert manifest.name == 'small'
     assert manifest.provenance['data'] == 'none'
+    assert manifest.licence == 'not stated'
     assert math.isclose(manifest.normalisation.mean[0], 0.485)
     assert len(manifest.labels) == 19
     assert 'data: none' in (network_bundle.path / 'MODEL_CARD.md').read_text()
@@ -134,7 +135,9 @@ def test_labels_that_differ_are_an_error(network_checkpoint: Path, tmp_path: Pat
 def test_name_metrics_and_labels_can_be_given(network_checkpoint: Path, tmp_path: Path) -> None:
     segmentation, depth, meta = load_networks(network_checkpoint)
     colors = [{'id': i, 'name': f'c{i}', 'color': [i, 0, 0], 'roles': []} for i in range(19)]
-    save_networks(tmp_path / 'n.pt', segmentation, depth, {**meta, 'labels': colors})
+    save_networks(
+        tmp_path / 'n.pt', segmentation, depth, {**meta, 'labels': colors, 'licence': 'MIT'}
+    )
     metric = {'dataset': 'd', 'protocol': 'p', 'scaling': 's', 'values': {'rmse': np.float64(4)}}
     bundle = export_checkpoint(
         tmp_path / 'n.pt',
@@ -148,8 +151,10 @@ def test_name_metrics_and_labels_can_be_given(network_checkpoint: Path, tmp_path
     assert bundle.labels[5].name == 'c5'
     assert (bundle.manifest.name, bundle.manifest.licence) == ('n', 'CC0-1.0')
     assert bundle.manifest.metrics[0].values == {'rmse': 4.0}
-    _, depth, _ = load_networks(tmp_path / 'half.pt')
-    assert depth is not None
+    _, depth, meta = load_networks(tmp_path / 'half.pt')
+    assert depth is not None and meta['licence'] == 'CC0-1.0'
+    of_training = export_checkpoint(tmp_path / 'n.pt', tmp_path / 'c', size=(128, 64))
+    assert of_training.manifest.licence == 'MIT'
     with pytest.raises(BundleError, match='exists already'):
         export_checkpoint(tmp_path / 'n.pt', tmp_path / 'b', size=(128, 64))
 

@@ -34,7 +34,7 @@ def save_networks(
 
     :param depth: None for a checkpoint of the segmentation network alone
     :param meta: plain values: input_width, input_height, training_focal_length (pixels at that
-        width), scale (``relative`` or ``metric``), provenance, and cameras, the learned
+        width), scale (``relative`` or ``metric``), licence, provenance, and cameras, the learned
         intrinsics by source
     :param pose: kept for a training that goes on from here; export leaves it
     """
@@ -51,10 +51,12 @@ def save_networks(
         torch.save(content, temporary)
 
 
-def save_half(checkpoint: str | Path, path: str | Path) -> None:
+def save_half(checkpoint: str | Path, path: str | Path, licence: str) -> None:
     """Write a checkpoint again in half the size, which is enough to train further from.
 
     What multiplies becomes float16; statistics and biases stay as they are.
+
+    :param licence: of the weights, which is written with them
     """
 
     def halve(value: Any) -> Any:
@@ -64,6 +66,7 @@ def save_half(checkpoint: str | Path, path: str | Path) -> None:
         return value.half() if multiplies and value.is_floating_point() else value
 
     content = halve(torch.load(checkpoint, map_location='cpu', weights_only=True))
+    content['meta']['licence'] = licence
     with atomic_path(path) as temporary:
         torch.save(content, temporary)
 

@@ -33,6 +33,11 @@ class Encoder(nn.Module):
 
     def __init__(self, name: str, pretrained: bool = False) -> None:
         super().__init__()
+        if not timm.is_model(name):
+            raise ValueError(
+                f'timm has no encoder {name!r}; choose one such as tf_efficientnet_lite0, '
+                'resnet18 or resnet50'
+            )
         self.body = timm.create_model(name, features_only=True, pretrained=False)
         info: Any = self.body.feature_info
         reduction = tuple(info.reduction())

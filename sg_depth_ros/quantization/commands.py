@@ -36,6 +36,7 @@ def quantize(
 ) -> None:
     """Turn a bundle into eight bits; what costs too much depth or labels stays in float32."""
     from sg_depth_ros.bundle import load_bundle, manifest_values, require_free, write_bundle
+    from sg_depth_ros.evaluation.sources.folder import FolderSource
     from sg_depth_ros.files import atomic_path
     from sg_depth_ros.quantization.calibration import (
         QuantizationError,
@@ -53,6 +54,7 @@ def quantize(
         )
     out = out or Path(f'{manifest.name}_int8')
     require_free(out)
+    truth = FolderSource(evaluate) if evaluate is not None else None
     images = read_frames(calibrate, frames, manifest.input.width, manifest.input.height)
     calibration, measured = split_frames(images)
     console = Console()
@@ -87,9 +89,9 @@ def quantize(
             highlight=False,
         )
         loss, what = choice.loss.worst, 'depth or labels against fp32'
-        if evaluate is not None:
-            before, after = change_of_abs_rel(exact.path, temporary, evaluate)
-            loss, what = after / before - 1, f'AbsRel on {evaluate.name}'
+        if truth is not None:
+            before, after = change_of_abs_rel(exact.path, temporary, truth)
+            loss, what = after / before - 1, f'AbsRel on {truth.path.name}'
             console.print(f'{what}: fp32 {before:.4f}, int8 {after:.4f} ({loss:+.2%})')
         # Written so that a NaN is refused as well.
         if not loss <= max_loss and not force:

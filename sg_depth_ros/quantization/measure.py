@@ -19,12 +19,8 @@ ENGINE = 'onnxruntime'
 _ROUNDS = 15
 
 
-def change_of_abs_rel(exact: Path, quantised: Path, folder: Path) -> tuple[float, float]:
-    """Give the AbsRel of two bundles as ``sg_depth evaluate folder`` measures it.
-
-    :raises ValueError: if the folder has no images with truth
-    """
-    source = FolderSource(folder)
+def change_of_abs_rel(exact: Path, quantised: Path, source: FolderSource) -> tuple[float, float]:
+    """Give the AbsRel of two bundles as ``sg_depth evaluate folder`` measures it."""
     protocol = make_protocol('eigen-raw')
     models = [BundleModel(path, ENGINE) for path in (exact, quantised)]
     errors: list[list[float]] = [[], []]

@@ -71,6 +71,10 @@ class AveragedWeights(EMAWeightAveraging):
         """Bring back the weights that are trained."""
         super().on_validation_epoch_end(trainer, pl_module)
 
+    def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Put the mean into the module; one that had finished before ends without a step."""
+        self._copy_average_to_current(pl_module)
+
 
 class StopAtNonFinite(L.Callback):
     """Stops a training whose loss is no number any more, before it writes a checkpoint of it."""

@@ -30,7 +30,7 @@ from sg_depth_ros.training.intrinsics import LearnedIntrinsics
 from sg_depth_ros.training.reconstruction import Reconstruction, reconstruct
 from sg_depth_ros.training.validation import DepthValidation
 from sg_depth_ros.training.view_synthesis import pose_matrix
-from sg_depth_ros.training.warm_start import find_networks, take_fitting
+from sg_depth_ros.training.warm_start import find_networks, inherited_licence, take_fitting
 
 _ROAD_USERS = ids_with('dynamic')
 
@@ -53,6 +53,7 @@ class DepthTraining(L.LightningModule):
 
     :param cameras: names of the sources whose intrinsics are learned
     :ivar depth_weights: what the depth network's encoder started from
+    :ivar licence: of the checkpoints that this begins from, None where none is known
     :ivar replaced: broken samples so far that others stood in for
     """
 
@@ -60,21 +61,23 @@ class DepthTraining(L.LightningModule):
         super().__init__()
         self.settings = settings
         self.validation = DepthValidation(settings.validation) if settings.validation else None
-        self.segmentation, _, self.segmentation_meta = load_networks(
-            find_networks(settings.segmentation)
-        )
+        found = find_networks(settings.segmentation)
+        self.segmentation, _, self.segmentation_meta = load_networks(found)
+        begun = {found: self.segmentation_meta}
         depth = build_depth(settings.network, settings.pretrained)
         encoder = getattr(depth, 'encoder', None)
         self.depth_weights: str = getattr(encoder, 'weights', 'random')
         self.pose = PoseNet(settings.pose)
         if settings.initial is not None:
-            _start_from(find_networks(settings.initial), depth, self.pose)
+            found = find_networks(settings.initial)
+            begun[found] = _start_from(found, depth, self.pose)
         elif isinstance(depth, DepthResNet) and settings.has_exact_depth:
             depth.begin_in_the_middle()
         # Depthwise convolutions train several times faster on a CPU in this layout.
         self.depth = depth.to(memory_format=torch.channels_last)
         self.segmentation.to(memory_format=torch.channels_last)
         self.intrinsics = LearnedIntrinsics(cameras)
+        self.licence = inherited_licence(begun)
         self.replaced = 0
 
     def training_step(self, batch: Sample, _: int) -> Tensor:
@@ -248,12 +251,16 @@ def _mirrored(x_bchw: Tensor, mirror_b: Tensor | None) -> Tensor:
     return torch.where(mirror_b[:, None, None, None], x_bchw.flip(3), x_bchw)
 
 
-def _start_from(path: Path, depth: nn.Module, pose: nn.Module) -> None:
-    """Take what fits from an earlier training: an unguided one may start a guided one."""
-    _, found, _ = load_networks(path)
+def _start_from(path: Path, depth: nn.Module, pose: nn.Module) -> dict[str, Any]:
+    """Take what fits from an earlier training: an unguided one may start a guided one.
+
+    :return: the meta values of that training
+    """
+    _, found, meta = load_networks(path)
     if found is None:
         raise ValueError(f'{path} holds no depth network; give one that was trained before')
     take_fitting(depth, found, path)
     state = torch.load(path, map_location='cpu', weights_only=True)
     if 'pose' in state:
         pose.load_state_dict(state['pose'])
+    return meta

@@ -10,6 +10,7 @@ the images at a distance that is known (``data/vehicles.py``).
 
 from __future__ import annotations
 
+import json
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +26,10 @@ from sg_depth_ros.camera import PinholeCamera
 from sg_depth_ros.files import atomic_path
 from sg_depth_ros.ground_plane import GroundPlane, fit_labelled_ground
 from sg_depth_ros.image_files import depth_to_png, read_depth, read_rgb
+from sg_depth_ros.labels import VOID
 from sg_depth_ros.predict import write_image
 from sg_depth_ros.resize import resize_image, resize_labels
+from sg_depth_ros.training.data.sources import SCALE_FILE
 from sg_depth_ros.training.data.triangulation import bend_depth, triangulate
 from sg_depth_ros.training.data.triplets import TripletDataset, file_stem
 from sg_depth_ros.training.data.union import DepthSource
@@ -39,6 +42,7 @@ from sg_depth_ros.training.data.vehicles import (
     set_vehicles,
 )
 from sg_depth_ros.training.predictor import CheckpointPredictor
+from sg_depth_ros.training.settings import Side
 from sg_depth_ros.training.warm_start import find_networks
 from sg_depth_ros.visualise import colorize_depth, depth_range, side_by_side, strip
 
@@ -60,7 +64,7 @@ class Teacher(BaseModel):
 
     checkpoint: Path
     """Networks of a training (.pt), or the name of a shipped one."""
-    size: tuple[int, int] | None = None
+    size: tuple[Side, Side] | None = None
     """Width and height of what it sees; those of its training by default."""
     mirror: bool = False
     """Look at the mirrored image as well and take the mean."""
@@ -76,7 +80,7 @@ class DistilSettings(BaseModel):
     sources: list[DepthSource]
     """Images come from all of them by weight, evenly spread over each."""
     images: int = Field(default=1000, ge=1)
-    size: tuple[int, int] = (640, 192)
+    size: tuple[Side, Side] = (640, 192)
     """Width and height of what is written."""
     focal_length: float = Field(gt=0)
     """Pixels at the width of ``size``, as the training has it that is to learn from this."""
@@ -109,7 +113,8 @@ def write_teaching(settings: DistilSettings, out: Path) -> Written:
     """Write a folder of images and depth that a source of kind ``folder`` reads.
 
     It appears when it is complete: images/NAME.png, depth/NAME.png (16 bit, metres * 256, 0 =
-    unknown), the same as NAME_1 and so on with vehicles set into them, camera.json, examples.png.
+    unknown), the same as NAME_1 and so on with vehicles set into them, camera.json, scale.json,
+    examples.png.
     No network sees intrinsics, so all images are taken to be of one camera: the training's.
 
     :raises ValueError: if the folder exists or is not to be made of the settings
@@ -123,6 +128,7 @@ def write_teaching(settings: DistilSettings, out: Path) -> Written:
     camera = PinholeCamera.centred(width, height, settings.focal_length)
     with atomic_path(out) as folder:
         camera.to_json(folder / 'camera.json')
+        (folder / SCALE_FILE).write_text(json.dumps({'scale': teachers[0].scale}) + '\n')
         written = bent = 0
         grounds: list[_Ground] = []
         vehicles: list[Vehicle] = []
@@ -135,11 +141,14 @@ def write_teaching(settings: DistilSettings, out: Path) -> Written:
                 continue
             image = resize_image(fine, width, height)
             depth, labels = _asked(teachers, fine, settings.size)
+            hidden = ~dataset.mask(index, settings.size)
+            labels[hidden] = VOID
             if (
                 settings.triangulate
                 and (agreeing := _bent(dataset, index, depth, labels)) is not None
             ):
                 depth, bent = agreeing, bent + 1
+            depth[hidden] = np.nan
             stem = file_stem(name)
             _write_image(folder, stem, image)
             _write_depth(folder, stem, depth)
@@ -168,6 +177,7 @@ class _Looking:
 
     def __init__(self, teacher: Teacher, settings: DistilSettings) -> None:
         self._predict = CheckpointPredictor(find_networks(teacher.checkpoint))
+        self.scale = self._predict.scale
         self._size, self._mirror = teacher.size or self._predict.size, teacher.mirror
         width, height = self._size
         focal_length = settings.focal_length * width / settings.size[0]

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from pathlib import Path
 
 import lightning as L
@@ -22,7 +23,7 @@ from sg_depth_ros.training.data.triplets import TripletDataset, guessed_camera
 from sg_depth_ros.training.depth import DepthTraining
 from sg_depth_ros.training.depth_settings import DepthSettings
 from sg_depth_ros.training.frame_list import read_frame_list
-from sg_depth_ros.training.trainer import fit
+from sg_depth_ros.training.trainer import claim_folder, fit
 from sg_depth_ros.training.two_stage import filter_frames
 
 _log = logging.getLogger(__name__)
@@ -33,6 +34,7 @@ def train_depth(settings: DepthSettings, out: Path) -> Path:
 
     With ``two_stage`` the folder gets ``stage_1``, ``filter`` and ``stage_2``.
     """
+    claim_folder(settings, out)
     if not settings.two_stage:
         return _train_once(settings, out)
     first = settings.model_copy(update={'two_stage': False})
@@ -40,6 +42,10 @@ def train_depth(settings: DepthSettings, out: Path) -> Path:
     if not kept.exists():
         checkpoint = _train_once(first, out / 'stage_1')
         _filter_once(settings, checkpoint, kept)
+    # The other processes wait for the list, which is written last. Not at a barrier: those give up
+    # long before many frames are judged.
+    while not kept.exists():
+        time.sleep(1)
     return _train_once(first.model_copy(update={'kept': kept}), out / 'stage_2')
 
 
@@ -98,12 +104,13 @@ def write_networks(module: DepthTraining, drives: Drives, path: Path, steps: int
         'input_height': settings.size[1],
         'training_focal_length': settings.focal_length,
         'scale': 'metric' if is_metric(settings, drives) else 'relative',
+        'licence': module.licence,
         'cameras': {name: vars(seen) for name, seen in learned_cameras(module, drives).items()},
         'provenance': {
             **module.segmentation_meta['provenance'],
             'depth': settings.provenance,
             'depth_steps': steps,
-            'depth_encoder_weights': module.depth_weights,
+            'depth_begun_from': str(settings.initial or module.depth_weights),
         },
     }
     save_networks(path, module.segmentation, module.depth, meta, pose=module.pose)
@@ -113,8 +120,8 @@ def is_metric(settings: DepthSettings, drives: Drives) -> bool:
     """Tell if every sequence with samples shows the network metres, by truth or by speed."""
     loss = settings.loss
     return all(
-        (clip.sequence.depth is not None and loss.supervision > 0)
-        or (clip.sequence.moved is not None and loss.velocity > 0)
+        (clip.sequence.depth is not None and clip.sequence.metric and loss.supervision > 0)
+        or (clip.sequence.tells_speed and not clip.source.stills and loss.velocity > 0)
         for clip in drives.clips
         if len(clip.selection.targets)
     )

@@ -25,8 +25,8 @@ from sg_depth_ros.training.data.augmentation import JitterConfig
 from sg_depth_ros.training.data.order import Draw, OrderedData
 from sg_depth_ros.training.data.segmentation import SegmentationDataset
 from sg_depth_ros.training.segmentation_settings import SegmentationSettings
-from sg_depth_ros.training.trainer import fit
-from sg_depth_ros.training.warm_start import find_networks, take_fitting
+from sg_depth_ros.training.trainer import claim_folder, fit
+from sg_depth_ros.training.warm_start import find_networks, licence_of, take_fitting
 
 
 class SegmentationTraining(L.LightningModule):
@@ -36,9 +36,12 @@ class SegmentationTraining(L.LightningModule):
         super().__init__()
         self.settings = settings
         network = SegmentationNet(settings.network, settings.pretrained)
+        self.licence = None
         if settings.initial is not None:
             path = find_networks(settings.initial)
-            take_fitting(network, load_networks(path)[0], path)
+            found, _, meta = load_networks(path)
+            take_fitting(network, found, path)
+            self.licence = licence_of(path, meta)
         # Depthwise convolutions train several times faster on a CPU in this layout.
         self.network = network.to(memory_format=torch.channels_last)
         self.iou = MulticlassJaccardIndex(settings.network.classes, ignore_index=VOID)
@@ -134,6 +137,7 @@ class _Fixed(torch.utils.data.Sampler[Draw]):
 
 def train_segmentation(settings: SegmentationSettings, out: Path) -> Path:
     """Train in the folder ``out``, resuming what is there; gives the final checkpoint."""
+    claim_folder(settings, out)
     L.seed_everything(settings.seed)
     data = SegmentationData(settings)
     module = SegmentationTraining(settings)
@@ -143,10 +147,11 @@ def train_segmentation(settings: SegmentationSettings, out: Path) -> Path:
         meta = {
             'input_width': settings.size[0],
             'input_height': settings.size[1],
+            'licence': module.licence,
             'provenance': {
                 'segmentation': settings.provenance,
                 'segmentation_steps': steps,
-                'segmentation_encoder_weights': module.network.encoder.weights,
+                'segmentation_begun_from': str(settings.initial or module.network.encoder.weights),
             },
         }
         save_networks(path, module.network, None, meta)

@@ -11,7 +11,7 @@ from pydantic import Field
 from sg_depth_ros.networks.segmentation import SegmentationConfig
 from sg_depth_ros.training.data.augmentation import JitterConfig
 from sg_depth_ros.training.data.labelled import LabelledSource
-from sg_depth_ros.training.settings import RunSettings
+from sg_depth_ros.training.settings import RunSettings, Side
 
 
 class SegmentationSettings(RunSettings):
@@ -20,7 +20,7 @@ class SegmentationSettings(RunSettings):
     network: SegmentationConfig = SegmentationConfig()
     train: list[LabelledSource] = Field(min_length=1)
     validation: tuple[LabelledSource, ...] = ()
-    crop: tuple[int, int] = (640, 192)
+    crop: tuple[Side, Side] = (640, 192)
     """Width and height of the views that are trained on."""
     scale: tuple[float, float] = (0.7, 1.3)
     """Range of the random factor on the size of the images."""

@@ -7,12 +7,15 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 T = TypeVar('T', bound=BaseModel)
+
+Side = Annotated[int, Field(gt=0, multiple_of=32)]
+"""Width or height of what a network sees, which it halves five times."""
 
 
 class RunSettings(BaseModel):
@@ -22,7 +25,7 @@ class RunSettings(BaseModel):
 
     pretrained: bool = True
     """Start encoders from ImageNet weights, where they can be had."""
-    size: tuple[int, int] = (640, 192)
+    size: tuple[Side, Side] = (640, 192)
     """Width and height that the network sees."""
     initial: Path | None = None
     """Checkpoint of an earlier training to start from, or the name of a shipped one; what fits is
@@ -91,5 +94,7 @@ def _override(values: Any, override: str) -> None:
             is_list = isinstance(values, list)
             values = values[int(name)] if is_list else values.setdefault(name, {})
         values[int(last) if isinstance(values, list) else last] = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(f'{override!r} gives no YAML value: {error}') from error
     except (AttributeError, IndexError, TypeError, ValueError) as error:
         raise ValueError(f'{key} is no setting of this configuration ({error})') from error

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import warnings
 from collections.abc import Sequence
@@ -14,14 +15,21 @@ import lightning as L
 import torch
 from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_only
 
+from sg_depth_ros.files import atomic_path
 from sg_depth_ros.training.callbacks import AveragedWeights, LogProgress, StopAtNonFinite
 from sg_depth_ros.training.data.order import OrderedData
 from sg_depth_ros.training.settings import RunSettings
 
 LAST = 'last.ckpt'
 """The checkpoint from which a training goes on."""
-
+SETTINGS = 'settings.json'
+_MAY_CHANGE = {
+    'steps', 'workers', 'devices', 'accelerator', 'precision', 'validate_every', 'validation',
+    'provenance',
+}  # fmt: skip
+"""Settings with which a training may go on that has begun with others."""
 
 _KNOWN_WARNINGS = (
     # The order of the data starts at the step of the checkpoint by itself.
@@ -34,6 +42,42 @@ _KNOWN_WARNINGS = (
     '.*smaller than the logging interval.*',
     '.*isinstance\\(treespec, LeafSpec\\).*',
 )
+
+
+def claim_folder(settings: RunSettings, out: Path) -> None:
+    """Write the settings into the folder of a training, and refuse one that began with others.
+
+    :raises ValueError: that names what differs; nothing is touched
+    """
+    file = out / SETTINGS
+    values = settings.model_dump(mode='json', exclude=_MAY_CHANGE)
+    if file.exists() and next(out.rglob(LAST), None):
+        now, before = _leaves(values), _leaves(json.loads(file.read_text()))
+        keys = [key for key in {**before, **now} if before.get(key) != now.get(key)]
+        if keys:
+            changes = [f'{key} from {before.get(key)!r} to {now.get(key)!r}' for key in keys[:3]]
+            more = f' and {len(keys) - 3} more' if len(keys) > 3 else ''
+            raise ValueError(
+                f'{out} holds a training with other settings, which changed {", ".join(changes)}'
+                f'{more}; give another folder with --out, or remove {file} to go on all the same'
+            )
+    _write_settings(values, file)
+
+
+@rank_zero_only
+def _write_settings(values: dict[str, Any], file: Path) -> None:
+    with atomic_path(file) as temporary:
+        temporary.write_text(json.dumps(values, indent=1) + '\n')
+
+
+def _leaves(value: Any, key: str = '') -> dict[str, Any]:
+    """Give the single values of nested ones by their dotted key."""
+    if isinstance(value, list):
+        value = dict(enumerate(value))
+    if not isinstance(value, dict):
+        return {key: value}
+    inner = [_leaves(v, f'{key}.{k}' if key else str(k)) for k, v in value.items()]
+    return {k: v for leaves in inner for k, v in leaves.items()}
 
 
 def fit(
@@ -86,6 +130,13 @@ def fit(
         log_every_n_steps=20,
     )
     resume = out / LAST
+    if resume.exists() and trainer.is_global_zero:
+        done = torch.load(resume, map_location='cpu', weights_only=True, mmap=True)['global_step']
+        if done >= settings.steps:
+            print(
+                f'{resume} has made all of the {settings.steps} steps; to train on give more '
+                'steps, to train anew another folder'
+            )
     with warnings.catch_warnings():
         for message in _KNOWN_WARNINGS:
             warnings.filterwarnings('ignore', message)

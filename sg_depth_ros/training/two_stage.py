@@ -70,7 +70,7 @@ def judge(
 ) -> Verdict:
     """Look for pixels under the ground.
 
-    :param depth_hw: (H, W), in metres if ``metric``, else in any unit
+    :param depth_hw: (H, W), in metres if ``metric``, else in any unit; NaN is not judged
     :param labels_hw: (H, W) train ids, by which ground and sky are known
     :param camera: of this size
     """
@@ -126,6 +126,7 @@ def filter_frames(
                 writer.writerow((name, 'broken image', '', ''))
                 continue
             depth, labels = predict(image, camera)
+            depth[~dataset.mask(index)] = np.nan
             verdict = judge(depth, labels, camera, settings, metric=metric)
             keep = verdict.reason != INFINITE
             counts[verdict.reason] += 1

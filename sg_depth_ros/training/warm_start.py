@@ -5,10 +5,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
+from sg_depth_ros.bundle import MANIFEST, load_bundle
 from sg_depth_ros.share import share_directory
 
 _log = logging.getLogger(__name__)
@@ -29,6 +32,28 @@ def find_networks(path: Path) -> Path:
         f'{path} is no checkpoint and no name of a shipped one ({names or "none"}); give a '
         'networks.pt that `sg_depth train` has written'
     )
+
+
+def licence_of(path: Path, meta: Mapping[str, Any]) -> str | None:
+    """Give the licence of a checkpoint's weights: what it says, or the bundle that it lies beside.
+
+    :param meta: its meta values
+    :return: None where neither says one
+    """
+    licence: str | None = meta.get('licence')
+    bundle = path.with_suffix('')
+    if licence is None and (bundle / MANIFEST).is_file():
+        return load_bundle(bundle).manifest.licence
+    return licence
+
+
+def inherited_licence(found: Mapping[Path, Mapping[str, Any]]) -> str | None:
+    """Give the licence of what begins from these checkpoints, by path with their meta values.
+
+    :return: an expression of SPDX; None where no licence is known
+    """
+    licences = {licence_of(path, meta) for path, meta in found.items()} - {None}
+    return ' AND '.join(sorted(map(str, licences))) or None
 
 
 def take_fitting(network: nn.Module, found: nn.Module, path: Path) -> None:

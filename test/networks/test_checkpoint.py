@@ -61,11 +61,11 @@ def test_half_a_checkpoint_loads_as_the_whole(tmp_path: Path) -> None:
     # A statistic that float16 cannot hold.
     depth.encoder.body.bn1.running_var.fill_(1e6)
     save_networks(tmp_path / 'n.pt', segmentation, depth, META)
-    save_half(tmp_path / 'n.pt', tmp_path / 'h.pt')
+    save_half(tmp_path / 'n.pt', tmp_path / 'h.pt', 'CC0-1.0')
     sizes = [(tmp_path / name).stat().st_size for name in ('h.pt', 'n.pt')]
     assert sizes[0] < 0.6 * sizes[1]
     _, loaded, meta = load_networks(tmp_path / 'h.pt')
-    assert meta == META
+    assert meta == {**META, 'licence': 'CC0-1.0'}
     for name, value in depth.state_dict().items():
         found = loaded.state_dict()[name]
         assert found.dtype == value.dtype

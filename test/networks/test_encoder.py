@@ -104,6 +104,8 @@ def test_the_image_is_normalised_as_the_weights_want_it(monkeypatch: pytest.Monk
 def test_an_encoder_of_other_strides_is_refused() -> None:
     with pytest.raises(ValueError, match=r"'convnext_atto' has features at strides \(4, 8, 16"):
         Encoder('convnext_atto')
+    with pytest.raises(ValueError, match="timm has no encoder 'resnet1'; choose"):
+        Encoder('resnet1')
 
 
 def pretend_hub(monkeypatch: pytest.MonkeyPatch, answer: Any) -> None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from sg_depth_ros import cli
 from sg_depth_ros.bundle import Bundle, load_bundle, manifest_values, write_bundle
 from sg_depth_ros.engines import create_engine
+from sg_depth_ros.evaluation.frames import EvaluationError
 from sg_depth_ros.synthetic import drive, street_camera, write_folder
 
 onnx = pytest.importorskip('onnx')
@@ -298,6 +299,7 @@ def test_the_command_writes_a_bundle(
     tmp_path: Path,
     quick: Callable[[Loss], None],
     capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     quick(Loss(0.01, 0.02))
     out = tmp_path / 'small8'
@@ -314,6 +316,10 @@ def test_the_command_writes_a_bundle(
     assert 'AbsRel on street: fp32 ' in shown
     with pytest.raises(QuantizationError, match='is in int8; give the fp32 bundle'):
         run(out, '--calibrate', street)
+    # Said before the work.
+    monkeypatch.setattr(Quantizer, '__init__', lambda *_: pytest.fail('calibrated'))
+    with pytest.raises(EvaluationError, match='has no images/ and depth/ folders'):
+        run(network_bundle.path, '--calibrate', street, '--out', tmp_path / 'x', '--evaluate', out)
 
 
 def test_too_large_a_loss_is_not_written_but_by_force(

@@ -1,6 +1,8 @@
 # Copyright 2026 The sg_depth_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
+import json
+
 import cv2
 import numpy as np
 import pytest
@@ -74,6 +76,7 @@ class Knowing:
     """Stands for networks that see the road of test_vehicles, with cars half as far again."""
 
     size = (320, 128)
+    scale = 'relative'
 
     def __init__(self, checkpoint):
         self.scene = road(12.0, depth_of_car=18.0)
@@ -108,6 +111,7 @@ def test_vehicles_are_corrected_and_set_nearer(traffic, tmp_path):
     assert (out / 'examples.png').exists()
     stems = sorted(list_images(out / 'images'))
     assert [stem.split('traffic_')[1] for stem in stems] == ['1', '1_1', '1_2', '2', '2_1', '2_2']
+    assert json.loads((out / 'scale.json').read_text()) == {'scale': 'relative'}
     car = road(12.0).labels == 13
     depths = [read_depth(out / 'depth' / f'{stem}.png') for stem in stems]
     assert depths[0][car] == pytest.approx(12.0, rel=0.05)
@@ -116,6 +120,22 @@ def test_vehicles_are_corrected_and_set_nearer(traffic, tmp_path):
         # Twice as near is four times as large, where the image's edge does not cut it.
         assert 2 < (near & (depth != depths[0])).sum() / car.sum() < 4.5
     assert (depths[1] != depths[2]).any()
+
+
+def test_what_the_vehicle_hides_is_unknown_and_stays_in_front(traffic, tmp_path):
+    mask = np.full((256, 640), 255, np.uint8)
+    mask[160:] = 0
+    cv2.imwrite(str(tmp_path / 'hood.png'), mask)
+    (source,) = traffic.sources
+    masked = source.model_copy(update={'mask': tmp_path / 'hood.png'})
+    write_teaching(traffic.model_copy(update={'sources': [masked]}), tmp_path / 'out')
+    images = list_images(tmp_path / 'out/images')
+    original = read_rgb(next(iter(images.values())))
+    for stem, path in images.items():
+        depth = read_depth(tmp_path / 'out/depth' / f'{stem}.png')
+        assert np.isnan(depth[80:]).all() and np.isfinite(depth[70:80]).any()
+        # Blurred by a pixel or two at the edge alone.
+        assert (read_rgb(path)[84:] == original[84:]).all()
 
 
 def test_without_traffic_it_says_what_to_do(traffic, tmp_path, monkeypatch):
@@ -143,6 +163,7 @@ class Flattening:
     """Stands for networks that see the street with all that is far too near."""
 
     size = (640, 192)
+    scale = 'metric'
 
     def __init__(self, checkpoint):
         frame = list(STREET.drive(0))[1]

@@ -56,6 +56,14 @@ def test_a_folder_complains_of_rows_that_do_not_fit(tmp_path):
         FolderSource(path=folder).sequences()
 
 
+def test_stamps_and_speeds_may_lie_in_two_files(tmp_path):
+    folder = write_drive(tmp_path / 'a')
+    (folder / 'timestamps.csv').write_text('stamp\n0\n1\n2\n3\n4\n')
+    (folder / 'speeds.csv').write_text('speed\n4\n4\n4\n4\n4\n')
+    (sequence,) = FolderSource(path=folder).sequences()
+    assert sequence.moved.tolist() == [4, 4, 4, 4]
+
+
 def test_a_video_takes_the_files_beside_it(tmp_path):
     video = write_video(tmp_path / 'clip.avi')
     (sequence,) = VideoSource(path=video).sequences()

@@ -3,6 +3,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -26,7 +27,8 @@ from sg_depth_ros.training.data.triplets import Sample, TripletDataset
 from sg_depth_ros.training.depth import DepthTraining
 from sg_depth_ros.training.depth_settings import LidarValidation, LossSettings
 from sg_depth_ros.training.predictor import CheckpointPredictor
-from sg_depth_ros.training.run import learned_cameras, train_depth
+from sg_depth_ros.training.run import is_metric, learned_cameras, train_depth
+from sg_depth_ros.training.trainer import claim_folder
 from sg_depth_ros.training.warm_start import find_networks
 
 
@@ -41,7 +43,7 @@ def one_thread():
 def run_process(settings, out, *arguments, **environment):
     """Start ``training_process.py``, as torchrun would where the environment says so."""
     out.mkdir(parents=True, exist_ok=True)
-    path = out / 'settings.json'
+    path = out / 'process.json'
     path.write_text(settings.model_dump_json())
     script = Path(__file__).with_name('training_process.py')
     # The package under test, wherever another one may be installed.
@@ -91,6 +93,7 @@ def test_a_training_writes_networks_that_load(reference):
     assert segmentation.frozen and depth.config == settings.network
     assert meta['scale'] == 'metric'
     assert (meta['training_focal_length'], meta['provenance']['depth_steps']) == (50.0, 6)
+    assert (meta['licence'], meta['provenance']['depth_begun_from']) == (None, 'random')
     assert load_networks(out / 'best.pt')[1] is not None
     report = json.loads((out / 'data.json').read_text())
     assert report['sequences'][0]['samples'] == 6
@@ -296,6 +299,55 @@ def test_a_loss_that_is_no_number_stops_before_it_is_saved(reference, tmp_path, 
     assert all(v.isfinite().all() for v in content['state_dict'].values())
 
 
+def test_a_folder_takes_no_training_of_other_settings(reference, tmp_path):
+    settings, out, final = reference
+    before = final.read_bytes()
+    other = settings.model_copy(update={'learning_rate': 1e-3, 'steps': 9})
+    with pytest.raises(ValueError, match=r'changed learning_rate from 0\.0002 to 0\.001; give'):
+        train_depth(other, out)
+    without = settings.model_copy(update={'sources': []})
+    with pytest.raises(ValueError, match=r'sources\.0\.\w+ from .* and \d+ more; give another f'):
+        train_depth(without, out)
+    assert final.read_bytes() == before
+    # Where nothing has been learned yet nothing is lost.
+    claim_folder(settings, tmp_path)
+    claim_folder(other, tmp_path)
+
+
+def test_a_finished_training_says_so(reference, capsys):
+    settings, out, final = reference
+    before = weights(final)
+    train_depth(settings.model_copy(update={'workers': 1}), out)
+    assert 'last.ckpt has made all of the 6 steps' in capsys.readouterr().out
+    for name, value in weights(final).items():
+        assert torch.equal(value, before[name])
+
+
+def test_metres_need_speed_for_most_of_the_way_or_metric_truth(tmp_path, street_clip):
+    def metric(source):
+        data = TripletDataset([source], (64, 32))
+        return is_metric(depth_settings(tmp_path, [source]), data.drives), data.drives
+
+    folder = write_drive(tmp_path / 'clocks', speeds=True)
+    assert metric(FolderSource(path=folder))[0]
+    # Images by another clock than the speeds.
+    (folder / 'timestamps.csv').write_text('stamp\n' + '\n'.join(f'{9 + i}' for i in range(5)))
+    (folder / 'speeds.csv').write_text('speed\n5\nnan\nnan\nnan\n5\n')
+    found, drives = metric(FolderSource(path=folder))
+    assert not found and not drives.summary()[0]['speed']
+    assert 'the speed is known for 0 of 4 intervals' in ' '.join(drives.notes)
+
+    clip = tmp_path / 'clip'
+    shutil.copytree(street_clip[1], clip)
+    source = FolderSource(path=clip, use_depth=True, stills=True)
+    assert metric(source)[0]
+    (clip / 'scale.json').write_text('{"scale": "relative"}')
+    assert not metric(source)[0]
+    (clip / 'scale.json').write_text('metric')
+    with pytest.raises(ValueError, match=r'scale\.json is not'):
+        metric(source)
+
+
 def test_an_unguided_training_starts_a_guided_one(reference, segmentation_checkpoint, tmp_path):
     settings, _, final = reference
     network = settings.network.model_copy(update={'guidance': None})
@@ -347,11 +399,25 @@ def test_a_shipped_checkpoint_is_found_by_its_name(final_in_share, tmp_path):
         find_networks(Path('large'))
 
 
+def test_a_training_has_the_licences_of_what_it_begins_from(
+    final_in_share, segmentation_checkpoint, reference, make_bundle, tmp_path
+):
+    settings, _, _ = reference
+    begun = settings.model_copy(update={'initial': Path('small')})
+    assert DepthTraining(begun, []).licence == 'CC0-1.0'
+    assert DepthTraining(settings, []).licence is None
+    # What does not say it itself may lie beside a bundle that does.
+    bundle = make_bundle(licence='CC-BY-4.0').path
+    shutil.copy(segmentation_checkpoint, bundle.with_suffix('.pt'))
+    other = begun.model_copy(update={'segmentation': bundle.with_suffix('.pt')})
+    assert DepthTraining(other, []).licence == 'CC-BY-4.0 AND CC0-1.0'
+
+
 @pytest.fixture
 def final_in_share(reference, tmp_path, monkeypatch):
     """The networks of the reference, as the weights of a bundle that is called small."""
     (tmp_path / 'models').mkdir()
     shipped = tmp_path / 'models/small.pt'
-    save_half(reference[2], shipped)
+    save_half(reference[2], shipped, 'CC0-1.0')
     monkeypatch.setattr(warm_start, 'share_directory', lambda: tmp_path)
     return shipped

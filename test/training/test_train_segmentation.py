@@ -72,7 +72,7 @@ def test_a_training_that_is_cut_off_reaches_the_same_weights(
         torch.testing.assert_close(state(cut)[name], value, atol=1e-6, rtol=0)
     network, depth, meta = load_networks(tmp_path / 'whole' / 'best.pt')
     assert depth is None and network.config.classes == 19
-    assert meta['provenance']['segmentation_encoder_weights'] == 'random'
+    assert meta['provenance']['segmentation_begun_from'] == 'random'
 
 
 @pytest.mark.parametrize('end', ['networks.pt', 'best.pt'])
@@ -83,7 +83,9 @@ def test_what_is_written_is_the_mean_of_the_weights(folder, tmp_path, monkeypatc
         path.append(self.network.state_dict()[name].clone())
 
     monkeypatch.setattr(SegmentationTraining, 'on_train_batch_end', record)
-    train_segmentation(settings(folder, average=decay, validate_every=6), tmp_path)
+    for _ in range(2):
+        # The second time no step is left to make.
+        train_segmentation(settings(folder, average=decay, validate_every=6), tmp_path)
     mean = path[0]
     for weights in path[1:]:
         mean = decay * mean + (1 - decay) * weights

@@ -51,10 +51,23 @@ def test_crop_mask_and_size_keep_the_geometry(tmp_path):
     k = sample.intrinsics
     assert [k[0, 0], k[1, 1], k[0, 2], k[1, 2]] == pytest.approx(expected, rel=1e-6)
     assert sample.mask[0, :12].all() and not sample.mask[0, 12:].any()
+    assert (data.mask(0) == sample.mask[0].numpy()).all()
+    assert data.mask(0, (32, 32))[:24].all() and not data.mask(0, (32, 32))[24:].any()
     np.testing.assert_allclose(sample.distance.numpy(), 2 * SPEED / FPS, rtol=1e-6)
     image, camera = data.target(0)
     assert image.shape == (16, 16, 3)
     assert (camera.fx, camera.cx) == pytest.approx((expected[0], expected[2]))
+
+
+def test_no_truth_is_learned_where_the_vehicle_hides_the_view(street_clip, tmp_path):
+    hood = np.full((64, 192), 255, np.uint8)
+    hood[48:] = 0
+    cv2.imwrite(str(tmp_path / 'hood.png'), hood)
+    source = FolderSource(
+        path=street_clip[1], use_depth=True, stills=True, mask=tmp_path / 'hood.png'
+    )
+    truth = TripletDataset([source], (192, 64), PLAIN)[Draw(0, 0)].truth[0]
+    assert truth[48:].isnan().all() and not truth[:48].isnan().any()
 
 
 def test_a_target_of_an_unknown_camera_has_what_was_learned_or_the_guess(tmp_path):

@@ -3,7 +3,9 @@
 
 import csv
 import json
+from threading import Timer
 
+import cv2
 import numpy as np
 import pytest
 from training_worlds import depth_settings
@@ -11,7 +13,7 @@ from typer.testing import CliRunner
 
 from sg_depth_ros.camera import PinholeCamera
 from sg_depth_ros.labels import ID
-from sg_depth_ros.training import two_stage
+from sg_depth_ros.training import run, two_stage
 from sg_depth_ros.training.commands import filter_data
 from sg_depth_ros.training.data.sources import FolderSource
 from sg_depth_ros.training.depth_settings import FilterSettings
@@ -177,6 +179,38 @@ def test_two_stages_are_one_command(segmentation_checkpoint, drive_folder, tmp_p
     # Run again, it neither filters nor trains again.
     train_depth(settings, tmp_path)
     assert len(judged) == 6
+
+
+def test_other_processes_wait_for_the_filter(
+    segmentation_checkpoint, drive_folder, tmp_path, monkeypatch
+):
+    settings = depth_settings(
+        segmentation_checkpoint, [FolderSource(path=drive_folder)], steps=1, two_stage=True
+    )
+    name = '/'.join(drive_folder.parts[-2:])
+
+    def filter_elsewhere(settings, checkpoint, kept):
+        Timer(0.5, write_frame_list, (kept, [f'{name}:3'])).start()
+
+    monkeypatch.setattr(run, '_filter_once', filter_elsewhere)
+    assert train_depth(settings, tmp_path).exists()
+
+
+def test_what_the_vehicle_hides_is_not_judged(checkpoint, drive_folder, tmp_path, monkeypatch):
+    seen = []
+
+    def judge_nothing(depth, labels, camera, settings, *, metric):
+        seen.append(np.isfinite(depth))
+        return two_stage.Verdict(KEPT, np.zeros(depth.shape, bool))
+
+    monkeypatch.setattr(two_stage, 'judge', judge_nothing)
+    mask = np.full((32, 64), 255, np.uint8)
+    mask[24:] = 0
+    cv2.imwrite(str(tmp_path / 'hood.png'), mask)
+    source = FolderSource(path=drive_folder, mask=tmp_path / 'hood.png')
+    filter_frames(checkpoint, [source], FilterSettings(), tmp_path / 'k.txt', tmp_path / 'r')
+    assert len(seen) == 6
+    assert all((found == (mask > 0)).all() for found in seen)
 
 
 def test_the_command_filters_a_folder(checkpoint, drive_folder, tmp_path):

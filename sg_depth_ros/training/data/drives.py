@@ -38,7 +38,7 @@ class Clip:
     selection: Selection
 
     def box(self, image: NDArray[np.uint8]) -> tuple[int, int, int, int]:
-        """Give x, y, width and height of the part that is used of an image (H, W, 3).
+        """Give x, y, width and height of the part that is used of an image (H, W, ...).
 
         :raises ValueError: if its camera or mask are of another size
         """
@@ -81,7 +81,7 @@ class Drives:
                 'frames': len(clip.sequence.frames),
                 'samples': len(clip.selection.targets),
                 'intrinsics': 'known' if clip.camera < 0 else 'learned',
-                'speed': clip.sequence.moved is not None,
+                'speed': clip.sequence.tells_speed,
                 'left_out': dict(clip.selection.left_out),
             }
             for clip in self.clips
@@ -172,6 +172,12 @@ def _note(clip: Clip, notes: list[str]) -> None:
     name, frames = clip.sequence.name, len(clip.sequence.frames)
     notes += [f'{name}: {problem}' for problem in clip.sequence.skipped]
     notes += [f'{name}: {problem}' for problem in clip.selection.broken]
+    moved = clip.sequence.moved
+    if moved is not None and len(moved) and not clip.sequence.tells_speed:
+        notes.append(
+            f'{name}: the speed is known for {int(np.isfinite(moved).sum())} of {len(moved)} '
+            'intervals between frames, too few to learn metres from; look at its time stamps'
+        )
     if frames < 3 and not clip.source.stills:
         notes.append(f'{name}: {frames} frame(s) are no sequence and are left out')
 

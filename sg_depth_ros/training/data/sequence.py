@@ -30,6 +30,7 @@ class Sequence:
     :ivar moved: (N - 1,) metres travelled from each frame to the next, NaN where unknown; or None
     :ivar listed: (N,) bool, the frames that a split names as targets; None for all
     :ivar depth: gives true depth (H, W) by index: metres, inf sky, NaN unknown; or None
+    :ivar metric: whether that is in metres indeed, and not in a unit that nobody knows
     :ivar labels: gives train ids (H, W) uint8 by index, 255 = void; or None
     :ivar skipped: what was broken and left out while reading, a sentence each
     """
@@ -41,8 +42,14 @@ class Sequence:
     moved: NDArray[np.float64] | None = None
     listed: NDArray[np.bool_] | None = None
     depth: DepthReader | None = None
+    metric: bool = True
     labels: LabelReader | None = None
     skipped: tuple[str, ...] = ()
+
+    @property
+    def tells_speed(self) -> bool:
+        """Whether the way is known for most of its intervals."""
+        return self.moved is not None and 2 * int(np.isfinite(self.moved).sum()) > len(self.moved)
 
     def distance(self, first: int, last: int) -> float:
         """Give the metres travelled between two frames, NaN if unknown."""

@@ -5,13 +5,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 from rich.progress import track
 
 from sg_depth_ros.camera import PinholeCamera
@@ -31,6 +32,7 @@ from sg_depth_ros.training.data.speed import Speed, distances_between
 
 STAMP_COLUMNS = ('stamp', 'stamp_s', 'unix_time_s', 'time', 'timestamp')
 SPEED_COLUMNS = ('speed', 'speed_m_s')
+SCALE_FILE = 'scale.json'
 
 
 class SourceSettings(BaseModel):
@@ -60,6 +62,17 @@ class SourceSettings(BaseModel):
     stills: bool = False
     """Images stand alone: learned from their true depth, without neighbours."""
 
+    @field_validator('crop')
+    @classmethod
+    def _is_a_part(cls, crop: tuple[float, float, float, float]) -> tuple[float, ...]:
+        left, top, right, bottom = crop
+        if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
+            raise ValueError(
+                f'{list(crop)} is no part of an image; give left, top, right and bottom as '
+                'fractions of its width and height, from 0 to 1'
+            )
+        return crop
+
 
 class VideoSource(SourceSettings):
     """A video file; intrinsics from ``camera``, or the ``camera.json`` beside it, or learned."""
@@ -76,9 +89,8 @@ class VideoSource(SourceSettings):
     def sequences(self) -> list[Sequence]:
         """Read the video; raises ValueError if it cannot be read."""
         frames = SpooledFrames.of_video(self.path)
-        stamps, moved = _read_table(
-            self.table or _existing(self.path.with_name('timestamps.csv')), len(frames)
-        )
+        table = self.table or _existing(self.path.with_name('timestamps.csv'))
+        stamps, moved = _read_tables([table] if table else [], len(frames))
         camera = self.camera or _existing(self.path.with_name('camera.json'))
         return [
             Sequence(
@@ -96,7 +108,9 @@ class FolderSource(SourceSettings):
     """A folder of images with, where known, ``camera.json``, poses, speeds, depth and labels.
 
     ``poses.txt`` is camera to world, 3x4 row major, metres, a line a frame; ``speeds.csv`` and
-    ``timestamps.csv`` have a row a frame. Depth is 16-bit PNG, metres times 256, 0 = unknown.
+    ``timestamps.csv`` have a row a frame. Depth is 16-bit PNG, metres times 256, 0 = unknown; its
+    unit is another one where ``scale.json`` says ``{"scale": "relative"}``, as ``sg_depth train
+    distil`` writes it for teachers without metres.
     """
 
     kind: Literal['folder'] = 'folder'
@@ -111,11 +125,8 @@ class FolderSource(SourceSettings):
         images = list_images(self.path / self.images)
         empty = [path for path in images.values() if path.stat().st_size == 0]
         frames = ImageFiles([path for path in images.values()])
-        stamps, moved = None, None
-        for name in ('timestamps.csv', 'speeds.csv'):
-            if (table := self.path / name).exists():
-                found = _read_table(table, len(frames))
-                stamps, moved = found[0] if stamps is None else stamps, found[1]
+        tables = [self.path / name for name in ('timestamps.csv', 'speeds.csv')]
+        stamps, moved = _read_tables([t for t in tables if t.exists()], len(frames))
         if (poses := self.path / 'poses.txt').exists():
             moved = distances_of_poses(read_poses(poses, len(frames)))
         return [
@@ -126,6 +137,7 @@ class FolderSource(SourceSettings):
                 stamps,
                 moved if self.use_speed else None,
                 depth=self._depth_reader(frames) if self.use_depth else None,
+                metric=_read_scale(self.path / SCALE_FILE) == 'metric',
                 labels=_by_name(
                     _existing(self.path / 'labels'),
                     lambda index: f'{frames.paths[index].stem}.png',
@@ -267,14 +279,27 @@ def _read_camera(path: Path | None, source: SourceSettings) -> PinholeCamera | N
     return PinholeCamera.from_json(path)
 
 
-def _read_table(
-    path: Path | None, frames: int
+def _read_scale(path: Path) -> str:
+    if not path.exists():
+        return 'metric'
+    try:
+        scale = json.loads(path.read_text())['scale']
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(f'{path} is not {{"scale": "metric"}} or "relative": {error}') from error
+    return str(scale)
+
+
+def _read_tables(
+    paths: list[Path], frames: int
 ) -> tuple[NDArray[np.float64] | None, NDArray[np.float64] | None]:
-    """Give the stamps (N,) and the metres to the next frame (N - 1,) that a table tells."""
-    if path is None:
-        return None, None
-    stamps = read_column(path, STAMP_COLUMNS, frames)
-    speeds = read_column(path, SPEED_COLUMNS, frames)
+    """Give the stamps (N,) and the metres to the next frame (N - 1,) that tables tell together.
+
+    What stands in several is taken from the first.
+    """
+    stamps, speeds = (
+        next((c for p in paths if (c := read_column(p, names, frames)) is not None), None)
+        for names in (STAMP_COLUMNS, SPEED_COLUMNS)
+    )
     if stamps is None or speeds is None or not (np.diff(stamps) > 0).all():
         return stamps, None
     return stamps, distances_between(stamps, Speed(stamps, speeds))

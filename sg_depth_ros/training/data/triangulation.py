@@ -20,13 +20,13 @@ from torch.nn import functional
 
 from sg_depth_ros.camera import PinholeCamera
 from sg_depth_ros.ground_plane import fit_ground_plane
-from sg_depth_ros.labels import ID, ids_with
+from sg_depth_ros.labels import ID, VOID, ids_with
 from sg_depth_ros.scale.motion import follow
 from sg_depth_ros.scale.road import fit_road
 
 _GROUND = ids_with('ground')
-_UNKNOWN = [*ids_with('dynamic'), ID['sky']]
-"""What moves by itself or is at no distance."""
+_UNKNOWN = [*ids_with('dynamic'), ID['sky'], VOID]
+"""What moves by itself, is at no distance, or is hidden."""
 _CORNERS = 2000
 """Of the ground, and of all that stands still; the ground alone would be left without."""
 _QUALITY = 0.002

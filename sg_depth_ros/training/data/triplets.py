@@ -127,6 +127,17 @@ class TripletDataset(Dataset[Sample]):
             camera = learned.get(self.drives.cameras[clip.camera])
         return resize_image(_cut(image, box), *self.size), self._seen(image, box, camera)
 
+    def mask(self, index: int, size: tuple[int, int] | None = None) -> NDArray[np.bool_]:
+        """Tell where (H, W) a target is seen and not hidden by the vehicle itself.
+
+        :param size: width and height, the samples' by default
+        """
+        clip, _ = self._targets[index]
+        size = size or self.size
+        if clip.mask is None:
+            return np.ones(size[::-1], bool)
+        return _seen_part(clip, clip.box(clip.mask), size)
+
     def following(
         self, index: int, count: int
     ) -> tuple[Iterator[NDArray[np.uint8]], PinholeCamera] | None:
@@ -156,6 +167,9 @@ class TripletDataset(Dataset[Sample]):
         box = clip.box(frames[0])
         if self._zoom < 1:
             box = _zoomed(box, rng.uniform(self._zoom, 1), rng)
+        mask = _seen_part(clip, box, self.size)
+        truth = self._truth(sequence, target, box)
+        truth[~mask] = np.nan
         resized = np.stack([resize_image(_cut(frame, box), *self.size) for frame in frames])
         images = np.asarray(resized.astype(np.float32) / 255, np.float32)
         seen = self._seen(frames[0], box, sequence.camera)
@@ -165,9 +179,9 @@ class TripletDataset(Dataset[Sample]):
             _to_tensor(self._jitter(images, rng)).expand(3, -1, -1, -1),
             torch.from_numpy(seen.matrix.astype(np.float32)),
             torch.tensor(clip.camera),
-            torch.from_numpy(self._mask(clip, box))[None],
+            torch.from_numpy(mask)[None],
             torch.tensor(distance, dtype=torch.float32),
-            torch.from_numpy(self._truth(sequence, target, box))[None],
+            torch.from_numpy(truth)[None],
             torch.from_numpy(self._labels(sequence, target, box)),
             torch.tensor(clip.source.road_users),
             torch.tensor(rng.random() < 0.5),
@@ -181,24 +195,16 @@ class TripletDataset(Dataset[Sample]):
         camera = camera or guessed_camera(*image.shape[1::-1])
         return camera.cropped(*box).resized(*self.size)
 
-    def _mask(self, clip: Clip, box: Box) -> NDArray[np.bool_]:
-        if clip.mask is None:
-            return np.ones(self.size[::-1], bool)
-        return self._nearest(_cut(clip.mask, box)) > 0
-
     def _truth(self, sequence: Sequence, target: int, box: Box) -> NDArray[np.float32]:
         if sequence.depth is None:
             return np.full(self.size[::-1], np.nan, np.float32)
-        return self._nearest(_cut(sequence.depth(target), box))
+        return _nearest(_cut(sequence.depth(target), box), self.size)
 
     def _labels(self, sequence: Sequence, target: int, box: Box) -> NDArray[np.uint8]:
         if sequence.labels is None:
             return np.full(self.size[::-1], VOID, np.uint8)
         labels = sequence.labels(target)
-        return self._nearest(labels if labels.shape == (1, 1) else _cut(labels, box))
-
-    def _nearest(self, image: NDArray) -> NDArray:
-        return np.asarray(cv2.resize(image, self.size, interpolation=cv2.INTER_NEAREST_EXACT))
+        return _nearest(labels if labels.shape == (1, 1) else _cut(labels, box), self.size)
 
 
 def file_stem(name: str) -> str:
@@ -217,6 +223,16 @@ def _zoomed(box: Box, part: float, rng: np.random.Generator) -> Box:
     wide, high = round(part * width), round(part * height)
     left, top = rng.integers(width - wide + 1), rng.integers(height - high + 1)
     return x + int(left), y + int(top), wide, high
+
+
+def _seen_part(clip: Clip, box: Box, size: tuple[int, int]) -> NDArray[np.bool_]:
+    if clip.mask is None:
+        return np.ones(size[::-1], bool)
+    return _nearest(_cut(clip.mask, box), size) > 0
+
+
+def _nearest(image: NDArray, size: tuple[int, int]) -> NDArray:
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_NEAREST_EXACT))
 
 
 def _to_tensor(images_nhw3: NDArray[np.float32]) -> Tensor:

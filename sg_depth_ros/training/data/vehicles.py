@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from sg_depth_ros.camera import PinholeCamera
 from sg_depth_ros.ground_plane import GroundPlane
-from sg_depth_ros.labels import ID, ids_with
+from sg_depth_ros.labels import ID, VOID, ids_with
 from sg_depth_ros.resize import resize_image
 
 _VEHICLES = [ID['car'], ID['truck'], ID['bus']]
@@ -96,7 +96,7 @@ class Scene:
 
     :ivar image: (H, W, 3) uint8 RGB
     :ivar depth: (H, W) in the unit of the plane
-    :ivar labels: (H, W) uint8 train ids
+    :ivar labels: (H, W) uint8 train ids, void where the vehicle itself hides the view
     """
 
     image: NDArray[np.uint8]
@@ -193,6 +193,8 @@ def set_vehicles(
     gray = not np.ptp(scene.image, axis=2).any()
     depth = known_hw.copy()
     standing_things = ~np.isin(scene.labels, _GROUND)
+    # Where the vehicle itself hides the view nothing is nearer.
+    hidden = scene.labels == VOID
     placed = _placed(vehicles, settings, rng)
     for vehicle, distance, lateral in sorted(placed, key=lambda p: p[1], reverse=True):
         box = _box(scene, vehicle, distance, lateral)
@@ -206,7 +208,7 @@ def set_vehicles(
         for looks, mask, further in seen:
             z = np.float32(distance * scene.plane.height) * further
             # What stands clearly nearer stays in front.
-            visible = mask & ~(standing_things & (scene.depth < 0.8 * z))
+            visible = mask & ~hidden & ~(standing_things & (scene.depth < 0.8 * z))
             if gray:
                 looks = looks.mean(2, keepdims=True)
             bright = np.clip(looks * brightness, 0, 255)
