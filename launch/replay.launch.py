@@ -48,7 +48,7 @@ def _start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     value = {name: context.launch_configurations[name] for name in ARGUMENTS}
     with BagReader(value['bag']) as bag:
         image = bag.choose_image_topic(value['image'] or None)
-        frame = next(bag.images(image)).frame_id
+        frame = bag.frame_id(image) or 'camera_optical'
     node = IncludeLaunchDescription(
         PythonLaunchDescriptionSource(str(Path(__file__).with_name('sg_depth.launch.py'))),
         launch_arguments={

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,7 +57,7 @@ class LabelSpec(BaseModel, extra='forbid', frozen=True):
     """One class of the labels image."""
 
     id: int = Field(ge=0, le=255)
-    name: str
+    name: str = Field(min_length=1)
     color: tuple[int, int, int]
     roles: tuple[Role, ...]
 
@@ -70,7 +72,7 @@ class DepthSpec(BaseModel, extra='forbid', frozen=True):
     min: float = Field(gt=0)
     max: float = Field(gt=0)
     scale: Literal['relative', 'metric']
-    training_focal_length: float = Field(gt=0)
+    training_focal_length: float = Field(gt=0, lt=math.inf)
 
 
 class Metric(BaseModel, extra='forbid', frozen=True):
@@ -208,7 +210,7 @@ def add_metric(
 
 def _find(path_or_name: str | Path) -> Path:
     """Give the folder of a bundle; raises BundleError that lists the installed ones."""
-    path = Path(path_or_name)
+    path = Path(os.path.expanduser(path_or_name))
     if (path / MANIFEST).is_file():
         return path
     if path.is_dir():
@@ -256,17 +258,27 @@ def _parse(values: Mapping[Any, Any], file: Path) -> Manifest:
         else:
             reason = f'{key} is wrong: {fault["msg"]}; correct it or export the bundle again'
         raise BundleError(f'{file}: {reason}') from error
-    if manifest.depth.min >= manifest.depth.max:
-        raise BundleError(
-            f'{file}: depth.min {manifest.depth.min} is not below depth.max '
-            f'{manifest.depth.max}; correct them'
-        )
-    if set(manifest.files) != {SEGMENTATION, DEPTH}:
-        raise BundleError(
-            f'{file}: files lists {sorted(manifest.files)}, expected exactly {SEGMENTATION} and '
-            f'{DEPTH}; export the bundle again'
-        )
+    if reason := _contradiction(manifest):
+        raise BundleError(f'{file}: {reason}; correct it or export the bundle again')
     return manifest
+
+
+def _contradiction(manifest: Manifest) -> str:
+    """Give what is wrong although every key has the right type; empty if nothing is."""
+    depth, labels = manifest.depth, manifest.labels
+    if depth.min >= depth.max:
+        return f'depth.min {depth.min} is not below depth.max {depth.max}'
+    if set(manifest.files) != {SEGMENTATION, DEPTH}:
+        return f'files lists {sorted(manifest.files)}, expected exactly {SEGMENTATION} and {DEPTH}'
+    if not labels:
+        return 'labels is empty, expected one entry for each class'
+    ids = [label.id for label in labels]
+    if doubled := sorted({number for number in ids if ids.count(number) > 1}):
+        return f'labels has id {doubled[0]} more than once'
+    for label in labels:
+        if not all(0 <= value <= 255 for value in label.color):
+            return f'label {label.name} has color {list(label.color)}, expected 0 to 255'
+    return ''
 
 
 def _plain(manifest: Manifest) -> dict[str, Any]:

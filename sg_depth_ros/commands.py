@@ -176,9 +176,7 @@ def export(
     ] = 'fp32',
     licence: Annotated[
         str | None,
-        typer.Option(
-            help='Of the weights (SPDX); else that of those which training began from.'
-        ),
+        typer.Option(help='Of the weights (SPDX); else that of those which training began from.'),
     ] = None,
     weights: Annotated[
         Path | None, typer.Option(help='Also write its networks here, halved, to train on from.')

@@ -14,6 +14,7 @@ from sg_depth_ros.bags import (
     camera_info_message,
     compressed_image_message,
     image_message,
+    is_rectified_topic,
     odometry_message,
     point_cloud_array,
     point_cloud_message,
@@ -183,6 +184,56 @@ def test_camera_info_skips_zeros_and_takes_the_projection_of_rectified_images(
             assert bag.camera_info() == expected
 
 
+@pytest.mark.parametrize(
+    ('topic', 'rectified'),
+    [
+        ('/camera/image_rect', True),
+        ('/camera/image_rect_color/compressed', True),
+        ('/camera/rect/image', True),
+        ('/camera/rect/image/compressed', True),
+        ('/camera/rectified_image', True),
+        ('/camera/image_raw', False),
+        ('/camera/image_unrectified', False),
+        ('/camera_direct/image_raw', False),
+        ('/rectifier/camera/image', False),
+        ('/image/compressed', False),
+    ],
+)
+def test_rectified_topics(topic: str, rectified: bool) -> None:
+    assert is_rectified_topic(topic) == rectified
+
+
+@pytest.mark.parametrize(
+    ('image', 'info', 'frame'), [('eye', 'other', 'eye'), ('', 'eye', 'eye'), ('', None, '')]
+)
+def test_frame_of_images_that_need_not_be_decoded(
+    tmp_path: Path, image: str, info: str | None, frame: str
+) -> None:
+    with BagWriter(tmp_path / 'bag') as bag:
+        message = image_message(picture(0), START, image)
+        message.encoding = 'steam'
+        bag.write('/eye/image', message, START)
+        if info is not None:
+            bag.write('/eye/camera_info', camera_info_message(CAMERA, START, info), START)
+    with BagReader(tmp_path / 'bag') as bag:
+        assert bag.frame_id('/eye/image') == frame
+
+
+def test_a_transform_that_is_none_is_skipped(tmp_path: Path) -> None:
+    turn, shift = (static_transform_message(turned(0.3), 'base', 'eye', START) for _ in range(2))
+    turn.transforms[0].transform.rotation.x = np.nan
+    shift.transforms[0].transform.translation.z = np.inf
+    with BagWriter(tmp_path / 'bag') as bag:
+        for message in (turn, shift):
+            bag.write('/tf_static', message, START)
+    with BagReader(tmp_path / 'bag') as bag:
+        assert bag.static_transforms().frames == []
+        assert [text.split(': ')[1][:13] for text in bag.skipped] == [
+            'a rotation qu',
+            'a translation',
+        ]
+
+
 def test_errors_for_what_is_no_bag(tmp_path: Path) -> None:
     (tmp_path / 'old.bag').write_bytes(b'#ROSBAG V2.0\n')
     (tmp_path / 'text.txt').write_text('')
@@ -232,6 +283,19 @@ def test_transform_chains_in_both_directions() -> None:
     np.testing.assert_array_equal(transforms.lookup('eye', 'eye'), np.eye(4))
     with pytest.raises(ValueError, match=r"joins 'eye' and 'moon'; the frames known are: base"):
         transforms.lookup('eye', 'moon')
+
+
+def test_a_transform_may_be_added_during_a_lookup() -> None:
+    transforms = StaticTransforms()
+
+    class Adding(np.ndarray):
+        def __rmatmul__(self, other: np.ndarray) -> np.ndarray:
+            transforms.add('base', 'late', np.eye(4))
+            return other @ np.asarray(self)
+
+    transforms.add('base', 'eye', turned(0.3).view(Adding))
+    np.testing.assert_allclose(transforms.lookup('base', 'eye'), turned(0.3))
+    np.testing.assert_array_equal(transforms.lookup('base', 'late'), np.eye(4))
 
 
 def test_quaternions_at_every_angle() -> None:

@@ -64,6 +64,15 @@ def test_what_is_written_is_read_back(bundle: Bundle) -> None:
         (lambda v: v['input'].update(width=0), 'input.width is wrong: '),
         (lambda v: v['labels'][0].update(roles=['lava']), 'labels.0.roles.0 is wrong: '),
         (lambda v: v['depth'].update(min=200.0), 'depth.min 200.0 is not below depth.max 100.0'),
+        (
+            lambda v: v['depth'].update(training_focal_length=float('inf')),
+            'depth.training_focal_length is wrong: ',
+        ),
+        (lambda v: v.update(labels=[]), 'labels is empty, expected one entry for each class'),
+        (lambda v: v['labels'][3].update(name=''), 'labels.3.name is wrong: '),
+        (lambda v: v['labels'][3].update(id=5), 'labels has id 5 more than once'),
+        (lambda v: v['labels'][0].update(color=[256, 0, 0]), 'road has color [256, 0, 0], exp'),
+        (lambda v: v['labels'][0].update(color=[0, -1, 0]), 'road has color [0, -1, 0], exp'),
         (lambda v: v.update(format_version=2), 'format_version 2, this software reads up to 1'),
         (lambda v: v.update(format_version=0), 'format_version is wrong: '),
         (lambda v: v.update(format_version=2, novelty=1), 'update sg_depth_ros'),
@@ -129,6 +138,15 @@ def test_a_path_comes_before_an_installed_name(
     monkeypatch.setattr(bundle_module, 'share_directory', lambda: tmp_path)
     monkeypatch.chdir(tmp_path)
     assert load_bundle('same').path == Path('same')
+
+
+def test_a_path_may_begin_in_the_home_folder(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv('HOME', str(bundle.path.parent))
+    assert load_bundle('~/b') == bundle
+    with pytest.raises(BundleError, match='no bundle ~nobody_at_all/b'):
+        load_bundle('~nobody_at_all/b')
 
 
 def test_an_interrupted_write_leaves_nothing(

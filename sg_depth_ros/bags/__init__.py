@@ -11,7 +11,13 @@ from sg_depth_ros.bags.messages import (
     point_cloud_message,
     static_transform_message,
 )
-from sg_depth_ros.bags.reader import BagError, BagMessage, BagReader, StampedImage
+from sg_depth_ros.bags.reader import (
+    BagError,
+    BagMessage,
+    BagReader,
+    StampedImage,
+    is_rectified_topic,
+)
 from sg_depth_ros.bags.transforms import StaticTransforms
 from sg_depth_ros.bags.writer import BagWriter
 
@@ -25,6 +31,7 @@ __all__ = [
     'camera_info_message',
     'compressed_image_message',
     'image_message',
+    'is_rectified_topic',
     'odometry_message',
     'point_cloud_array',
     'point_cloud_message',

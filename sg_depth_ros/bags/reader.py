@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sg_depth_ros.bags.messages import stamp_to_ns, typestore
-from sg_depth_ros.bags.transforms import StaticTransforms, rotation_from_quaternion
+from sg_depth_ros.bags.transforms import StaticTransforms, matrix_from_transform
 from sg_depth_ros.camera import PinholeCamera
 from sg_depth_ros.image_decoding import decode_compressed, decode_image
 
@@ -29,6 +30,16 @@ CAMERA_INFO = 'sensor_msgs/msg/CameraInfo'
 TRANSFORMS = 'tf2_msgs/msg/TFMessage'
 
 logger = logging.getLogger(__name__)
+
+
+def is_rectified_topic(topic: str) -> bool:
+    """Tell from an image topic whether image_proc's conventions call it rectified.
+
+    ``/camera/image_rect``, ``/camera/image_rect_color/compressed`` and ``/camera/rect/image``
+    are; ``/camera/image_raw``, ``/camera/image`` and ``/camera/image_unrectified`` are not.
+    """
+    names = topic.removesuffix('/compressed').split('/')[-2:]
+    return any(re.search('(^|_)(rect|rectified)(_|$)', name) for name in names)
 
 
 class BagError(ValueError):
@@ -214,6 +225,17 @@ class BagReader:
             return sibling
         return topics[0] if len(topics) == 1 else None
 
+    def frame_id(self, image_topic: str) -> str:
+        """Give the frame of a topic's images: where they have none, that of their camera_info.
+
+        It is read from the first message of each, decoded or not, and empty if neither has one.
+        """
+        for topic in (image_topic, self.camera_info_topic(image_topic)):
+            item = next(self.messages([topic]), None) if topic else None
+            if item is not None and item.message.header.frame_id:
+                return str(item.message.header.frame_id)
+        return ''
+
     def camera_info(self, topic: str | None = None) -> PinholeCamera | None:
         """Give the camera of the first valid ``CameraInfo``, or None if none is valid.
 
@@ -229,7 +251,7 @@ class BagReader:
             infos = self.camera_info_topic(images)
         if images is None or infos is None:
             return None
-        rectified = any('rect' in name for name in images.split('/')[-2:])
+        rectified = is_rectified_topic(images)
         for item in self.messages([infos]):
             info = item.message
             projection = np.reshape(info.p, (3, 4))[:, :3]
@@ -244,17 +266,12 @@ class BagReader:
         topics = [name for name in self.topics_of(TRANSFORMS) if name.endswith('tf_static')]
         for item in self.messages(topics):
             for stamped in item.message.transforms:
-                shift, turn = stamped.transform.translation, stamped.transform.rotation
-                parent_from_child = np.eye(4)
                 try:
-                    parent_from_child[:3, :3] = rotation_from_quaternion(
-                        (turn.x, turn.y, turn.z, turn.w)
-                    )
+                    matrix = matrix_from_transform(stamped.transform)
                 except ValueError as error:
                     self._skip(item.topic, item.recorded_ns, error)
                     continue
-                parent_from_child[:3, 3] = shift.x, shift.y, shift.z
-                transforms.add(stamped.header.frame_id, stamped.child_frame_id, parent_from_child)
+                transforms.add(stamped.header.frame_id, stamped.child_frame_id, matrix)
         return transforms
 
     def _listed_topics(self) -> str:

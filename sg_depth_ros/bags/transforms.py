@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections import deque
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -43,8 +44,25 @@ def quaternion_from_rotation(rotation_33: ArrayLike) -> NDArray[np.float64]:
     return quaternion if quaternion[3] >= 0 else -quaternion
 
 
+def matrix_from_transform(transform: Any) -> NDArray[np.float64]:
+    """Give the (4, 4) matrix of a ``geometry_msgs/msg/Transform``.
+
+    :raises ValueError: when its quaternion is zero or one of its numbers is not finite.
+    """
+    move, turn = transform.translation, transform.rotation
+    matrix = np.eye(4)
+    matrix[:3, :3] = rotation_from_quaternion([turn.x, turn.y, turn.z, turn.w])
+    matrix[:3, 3] = move.x, move.y, move.z
+    if not np.isfinite(matrix).all():
+        raise ValueError(f'a translation must be finite, found {matrix[:3, 3].tolist()}')
+    return matrix
+
+
 class StaticTransforms:
-    """A graph of frames; every pair that is connected can be looked up, in both directions."""
+    """A graph of frames; every pair that is connected can be looked up, in both directions.
+
+    One thread may add while another looks up.
+    """
 
     def __init__(self) -> None:
         self._edges: dict[str, dict[str, NDArray[np.float64]]] = {}
@@ -57,10 +75,12 @@ class StaticTransforms:
     def add(self, parent: str, child: str, parent_from_child_44: NDArray[np.float64]) -> None:
         """Add a (4, 4) transform that takes points of ``child`` into ``parent``."""
         parent, child = parent.lstrip('/'), child.lstrip('/')
-        self._edges.setdefault(parent, {})[child] = parent_from_child_44
-        self._edges.setdefault(child, {})[parent] = np.linalg.inv(parent_from_child_44).astype(
-            np.float64
-        )
+        inverse = np.linalg.inv(parent_from_child_44).astype(np.float64)
+        # A new graph, since a lookup may be walking through the present one.
+        edges = dict(self._edges)
+        edges[parent] = {**edges.get(parent, {}), child: parent_from_child_44}
+        edges[child] = {**edges.get(child, {}), parent: inverse}
+        self._edges = edges
 
     def lookup(self, parent: str, child: str) -> NDArray[np.float64]:
         """Give the (4, 4) transform that takes points of ``child`` into ``parent``.
@@ -70,11 +90,12 @@ class StaticTransforms:
         parent, child = parent.lstrip('/'), child.lstrip('/')
         if parent == child:
             return np.eye(4)
+        edges = self._edges
         reached: dict[str, NDArray[np.float64]] = {parent: np.eye(4)}
         queue = deque([parent])
         while queue:
             frame = queue.popleft()
-            for neighbour, transform in self._edges.get(frame, {}).items():
+            for neighbour, transform in edges.get(frame, {}).items():
                 if neighbour not in reached:
                     reached[neighbour] = reached[frame] @ transform
                     queue.append(neighbour)

@@ -14,15 +14,6 @@ class CameraInfoError(ValueError):
     """A camera_info that does not describe an image; the message says why and what to do."""
 
 
-def is_rectified_topic(topic: str) -> bool:
-    """Tell from a resolved image topic whether image_proc's conventions call it rectified.
-
-    ``/camera/image_rect``, ``/camera/image_rect_color/compressed`` are; ``/camera/image_raw``,
-    ``/camera/image`` are not.
-    """
-    return any('rect' in name for name in topic.split('/')[-2:])
-
-
 def is_distorted(info: CameraInfo) -> bool:
     """Tell whether the lens distorts, so that only a rectified image is a pinhole image."""
     return any(info.d)
@@ -65,7 +56,8 @@ def camera_from_info(
         full = PinholeCamera.from_matrix(matrix, info.width, info.height)
     except ValueError as error:
         raise CameraInfoError(f'camera_info is not that of a camera: {error}') from error
-    return full.cropped(x, y, *region).resized(width, height)
+    # Pixels at the end that do not fill a bin are not in the image.
+    return full.cropped(x, y, width * binning[0], height * binning[1]).resized(width, height)
 
 
 def camera_info_message(camera: PinholeCamera, header: Header) -> CameraInfo:

@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import rclpy
-from rclpy.exceptions import ParameterException
+from rclpy.exceptions import NameValidationException, ParameterException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.utilities import remove_ros_args
+from rclpy.validate_namespace import validate_namespace
 
 from sg_depth_ros.engines import create_engine
 from sg_depth_ros.engines.shared import Create, SharedEngine
@@ -30,10 +31,13 @@ def make_nodes(
 
     :param create: makes the engine
     :param options: those of ``DepthNode``
+    :raises rclpy.exceptions.InvalidNamespaceException: before any node is there
     :raises rclpy.exceptions.ParameterException: when a given parameter is bad
     """
     if not cameras:
         return [DepthNode(**options)]
+    for camera in cameras:
+        validate_namespace(f'/{camera.removeprefix("/")}')
     estimator = estimators_in(SharedEngine(create).open)
     return [DepthNode(create=estimator, namespace=camera, **options) for camera in cameras]
 
@@ -48,12 +52,13 @@ def main(args: list[str] | None = None) -> int:
         help='a node in each of these namespaces, all with one engine; default: a single node',
     )
     given = sys.argv if args is None else args
-    cameras = parser.parse_args(remove_ros_args(given)[1:]).cameras
-    rclpy.init(args=args)
     try:
+        cameras = parser.parse_args(remove_ros_args(given)[1:]).cameras
+        rclpy.init(args=args)
         nodes = make_nodes(names_in(cameras))
-    except ParameterException as error:
-        rclpy.logging.get_logger(NODE_NAME).fatal(str(error))
+    # What is wrong with ROS arguments, rclpy's C++ part says by RuntimeError.
+    except (ParameterException, NameValidationException, RuntimeError) as error:
+        rclpy.logging.get_logger(NODE_NAME).fatal(' '.join(str(error).split()))
         rclpy.try_shutdown()
         return 1
     log_to_ros(nodes[0])

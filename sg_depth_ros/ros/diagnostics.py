@@ -6,12 +6,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import get_args
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
 from sg_depth_ros.ros.parameters import DepthParameters
 from sg_depth_ros.ros.scale_report import scale_finding, scale_values
-from sg_depth_ros.ros.statistics import Summary
+from sg_depth_ros.ros.statistics import Event, Summary
 from sg_depth_ros.ros.worker import State
 from sg_depth_ros.scale import ScaleEstimate
 
@@ -81,7 +82,9 @@ def _findings(health: Health) -> Iterable[tuple[bytes, str]]:
             'profile (config/fastdds_shm.xml)',
         )
     elif since['published'] > timeout:
-        yield error, f'stalled: images arrive, but no depth for {since["published"]:.0f} s'
+        # Frames are withheld for a reason that is told below: a robot may have to drive first.
+        level = warn if summary.recent['withheld'] else error
+        yield level, f'stalled: images arrive, but no depth for {since["published"]:.0f} s'
     if summary.recent['bad']:
         yield warn, f'{summary.recent["bad"]} images of the last seconds could not be decoded'
     if summary.recent['failed']:
@@ -111,7 +114,7 @@ def diagnostic_status(name: str, health: Health) -> DiagnosticStatus:
         **(scale_values(health.parameters.scale_mode, health.scale) if health.scale else {}),
         'image topic': health.image_topic,
         'rate (Hz)': f'{summary.rate:.2f}',
-        **{name.replace('_', ' '): str(summary.totals[name]) for name in _COUNTED},
+        **{name.replace('_', ' '): str(summary.totals[name]) for name in get_args(Event)},
     }
     for stage, figures in summary.percentiles_ms.items():
         for what, milliseconds in zip(('p50', 'p95', 'max'), figures, strict=True):
@@ -124,6 +127,3 @@ def diagnostic_status(name: str, health: Health) -> DiagnosticStatus:
         hardware_id=health.identity.get('device', ''),
         values=[KeyValue(key=key, value=value) for key, value in values.items()],
     )
-
-
-_COUNTED = ('received', 'published', 'dropped_busy', 'dropped_loading', 'bad', 'failed')

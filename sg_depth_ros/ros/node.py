@@ -30,7 +30,7 @@ from sg_depth_ros.ros.diagnostics import Health, describe, diagnostic_status
 from sg_depth_ros.ros.outputs import Outputs
 from sg_depth_ros.ros.parameters import check_labels, declare_parameters, read_parameters
 from sg_depth_ros.ros.pipeline import Frame, Pipeline
-from sg_depth_ros.ros.statistics import FrameStatistics
+from sg_depth_ros.ros.statistics import Event, FrameStatistics
 from sg_depth_ros.ros.worker import InferenceWorker
 
 NODE_NAME = 'sg_depth'
@@ -96,9 +96,10 @@ class DepthNode(LifecycleNode):
         compressed = read_parameters(self).image_transport == 'compressed'
         self._image_type = CompressedImage if compressed else Image
         # As image_transport does it, so that a remapping of image holds for both transports.
-        self._image_topic = self.resolve_topic_name('image') + (
-            '/compressed' if compressed else ''
+        self._image_name = (
+            f'{self.resolve_topic_name("image")}/compressed' if compressed else 'image'
         )
+        self._image_topic = self.resolve_topic_name(self._image_name)
         self._diagnostics = self.create_publisher(
             DiagnosticArray,
             '/diagnostics',
@@ -207,9 +208,11 @@ class DepthNode(LifecycleNode):
         worker, outputs, camera_info = self._worker, self._outputs, self._camera_info
         pipeline = self._pipeline
         self._worker = self._outputs = self._camera_info = self._pipeline = None
+        builds = worker is not None and worker.state == 'loading'
         if worker and not worker.stop(STOP_TIMEOUT):
             self.left_behind = True
-            self.get_logger().warning('the engine is still being built; left to itself')
+            work = 'the engine is still being built' if builds else 'a frame is still in work'
+            self.get_logger().warning(f'{work}; left to itself')
         if camera_info:
             self.destroy_subscription(camera_info)
         if pipeline:
@@ -233,21 +236,38 @@ class DepthNode(LifecycleNode):
     def _follow_demand(self) -> None:
         """Subscribe to the image while active and listened to, leave it otherwise."""
         wanted = self._active and self._outputs is not None and bool(self._outputs.wanted())
-        if wanted and self._image is None:
+        if wanted and self._image is None and not self._failure:
             self._first_image = None
             self._statistics.expect(time.monotonic())
+            self._subscribe()
+        elif not wanted and self._image is not None:
+            self.destroy_subscription(self._image)
+            self._image = None
+            self._drop_held('unwanted')
+            if self._worker and self._worker.clear():
+                self._statistics.count('unwanted', time.monotonic())
+
+    def _subscribe(self) -> None:
+        try:
             self._image = self.create_subscription(
                 self._image_type,
-                self._image_topic,
+                self._image_name,
                 self._on_image,
                 _sensor_qos(read_parameters(self).image_reliability),
                 qos_overriding_options=QoSOverridingOptions.with_default_policies(),
             )
-        elif not wanted and self._image is not None:
-            self.destroy_subscription(self._image)
-            self._image = self._held = None
-            if self._worker:
-                self._worker.clear()
+        except Exception as error:  # in an event's callback it would end the executor
+            self._failure = (
+                f'cannot subscribe to {self._image_topic}: {error}; correct '
+                f'qos_overrides.{self._image_topic}.subscription and start the node again'
+            )
+            self.get_logger().error(self._failure)
+
+    def _drop_held(self, event: Event) -> None:
+        """Give up the frame that waits for camera_info, and count what became of it."""
+        if self._held:
+            self._statistics.count(event, time.monotonic())
+            self._held = None
 
     def _on_image(self, message: Image | CompressedImage) -> None:
         now = time.monotonic()
@@ -258,13 +278,12 @@ class DepthNode(LifecycleNode):
         frame = Frame(message, now)
         self._first_image = now if self._first_image is None else self._first_image
         timeout = read_parameters(self).camera_info_timeout
+        self._drop_held('dropped_busy')
         if self._pipeline.info is None and now - self._first_image < timeout:
             # Depth that goes out before the focal length is known would have another scale.
-            if self._held:
-                self._statistics.count('dropped_busy', now)
             self._held = frame
-            return
-        self._submit(frame)
+        else:
+            self._submit(frame)
 
     def _on_camera_info(self, message: CameraInfo) -> None:
         if self._pipeline is None:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable, Collection
 
@@ -68,6 +69,7 @@ class Outputs:
         self._labels = tuple(labels)
         self._road = ids_with('road', labels=labels)
         self._plane: GroundPlane | None = None
+        """The last one, in the network's unit: the scale may change while the road is hidden."""
         self._palette = palette(tuple(labels))
         self._sky = ids_with('sky', labels=labels)
         # Publishing has serialised a message when it returns, so that its memory is free again.
@@ -108,6 +110,10 @@ class Outputs:
             if publisher.get_subscription_count() > 0
         }
 
+    def forget_plane(self) -> None:
+        """Split no more points by the ground of frames that came before."""
+        self._plane = None
+
     def publish(
         self,
         prediction: Prediction,
@@ -115,9 +121,14 @@ class Outputs:
         wanted: set[str],
         parameters: DepthParameters,
         scale: ScaleEstimate,
-    ) -> None:
-        """Publish one frame on the wanted topics; what needs a camera is left out without one."""
+    ) -> set[str]:
+        """Publish one frame, and give those of the wanted topics that something went out on.
+
+        What needs a camera is left out without one.
+        """
         labels = prediction.labels
+        factor = 1.0 if scale.factor is None else scale.factor
+        sent = wanted & {SCALE, LABELS, COLORS}
         if SCALE in wanted:
             message = scale_message(header, parameters.scale_mode, scale)
             self._publishers[SCALE].publish(message)
@@ -125,20 +136,22 @@ class Outputs:
             wanted = wanted - METRIC
         if wanted & METRIC:
             depth = mark_sky(prediction.depth, labels, self._sky)
-            depth *= np.float32(1 if scale.factor is None else scale.factor)
+            depth *= np.float32(factor)
             limit_range(depth, parameters.min_range, parameters.max_range)
         if wanted & {DEPTH, DEPTH_INFO}:
             # Siblings: who subscribes to the image reads the info as soon as the image is there.
             if prediction.camera:
                 info = camera_info_message(prediction.camera, header)
                 self._publishers[DEPTH_INFO].publish(info)
+                sent.add(DEPTH_INFO)
             encoding = parameters.depth_encoding
             pixels = depth if encoding == '32FC1' else to_millimetres(depth)
             self._publishers[DEPTH].publish(
                 image_message(header, encoding, pixels, self._messages[DEPTH])
             )
+            sent.add(DEPTH)
         if wanted & {POINTS, *GROUND_TOPICS} and prediction.camera:
-            self._publish_points(prediction, depth, header, wanted, parameters)
+            sent |= self._publish_points(prediction, depth, factor, header, wanted, parameters)
         if LABELS in wanted:
             self._publishers[LABELS].publish(
                 image_message(header, 'mono8', labels, self._messages[LABELS])
@@ -148,39 +161,44 @@ class Outputs:
             self._publishers[COLORS].publish(
                 image_message(header, 'rgb8', colors, self._messages[COLORS])
             )
+        return sent & wanted
 
     def _publish_points(
         self,
         prediction: Prediction,
         depth_hw: NDArray[np.float32],
+        factor: float,
         header: Header,
         wanted: set[str],
         parameters: DepthParameters,
-    ) -> None:
+    ) -> set[str]:
         camera = prediction.camera
         assert camera is not None
-        clouds = {}
+        clouds, sent = {}, set()
         if wanted & {POINTS, GROUND, OBSTACLES}:
             builder = self._cloud_builder(camera, parameters)
             points = builder.build(depth_hw, prediction.image, prediction.labels)
             clouds[POINTS] = points
         if wanted & set(GROUND_TOPICS):
             plane, problem = fit_road(depth_hw, prediction.labels, camera, self._road)
-            # The camera hardly moves against the ground while something hides the road.
-            self._plane = plane or self._plane
+            if plane is not None:
+                self._plane = dataclasses.replace(plane, height=plane.height / factor)
             if self._plane is None:
                 self._node.get_logger().warning(
                     f'no ground and no obstacles: {problem}', throttle_duration_sec=5.0
                 )
             elif clouds:
-                tolerance = parameters.ground_tolerance
-                split = split_by_plane(points, self._plane, tolerance)
+                # The camera hardly moves against the ground while something hides the road.
+                last = dataclasses.replace(self._plane, height=self._plane.height * factor)
+                split = split_by_plane(points, last, parameters.ground_tolerance)
                 clouds[GROUND], clouds[OBSTACLES] = split
             if PLANE in wanted and plane:
                 self._publishers[PLANE].publish(plane_message(header, plane))
+                sent.add(PLANE)
         for topic in clouds.keys() & wanted:
             message = cloud_message(header, clouds[topic], self._messages[topic])
             self._publishers[topic].publish(message)
+        return sent | (clouds.keys() & wanted)
 
     def _cloud_builder(
         self, camera: PinholeCamera, parameters: DepthParameters

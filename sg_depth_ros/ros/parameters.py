@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, TypeAlias, get_args
@@ -194,11 +195,22 @@ FIELDS = {_ros_name(field.name): field for field in dataclasses.fields(DepthPara
 def declare_parameters(node: Node) -> None:
     """Declare the table on a node and refuse bad values from then on.
 
+    Given parameters of other names are no error, since nodes may share a file, but warned about.
+
     :raises rclpy.exceptions.ParameterException: when a value that the user has given is bad.
     """
     node.add_on_set_parameters_callback(lambda changed: _check(node, changed))
     for name, field in FIELDS.items():
         node.declare_parameter(name, field.default, _descriptor(name, field))
+    for name in node._parameter_overrides:  # rclpy has no other way to what was given
+        # Those of QoS are declared with each topic; rclpy has declared its own.
+        if name.startswith('qos_overrides.') or node.has_parameter(name):
+            continue
+        near = difflib.get_close_matches(name, FIELDS, 1)
+        node.get_logger().warning(
+            f'this node has no parameter {name}, its value is ignored; '
+            + (f'did you mean {near[0]}?' if near else 'config/node.yaml has all that there are')
+        )
 
 
 def read_parameters(node: Node) -> DepthParameters:

@@ -4,26 +4,23 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import cast
 
 from rclpy.node import Node
-from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
+from sg_depth_ros.bags import is_rectified_topic
+from sg_depth_ros.bags.messages import stamp_to_ns
 from sg_depth_ros.camera import PinholeCamera
 from sg_depth_ros.estimator import Estimator, Prediction, Size
 from sg_depth_ros.image_decoding import ImageError
 from sg_depth_ros.labels import Label
-from sg_depth_ros.ros.camera_info import (
-    CameraInfoError,
-    camera_from_info,
-    is_distorted,
-    is_rectified_topic,
-)
+from sg_depth_ros.ros.camera_info import CameraInfoError, camera_from_info, is_distorted
 from sg_depth_ros.ros.messages import rgb_from_message
 from sg_depth_ros.ros.outputs import Outputs
 from sg_depth_ros.ros.parameters import DepthParameters, read_parameters, scale_settings
@@ -61,6 +58,7 @@ class Pipeline:
         self.scale: ScaleEstimate | None = None
         """The scale of the last frame."""
         self._reset_scale = False
+        self._stamp = -math.inf
         self._node = node
         self._image_topic = image_topic
         self._outputs = outputs
@@ -113,18 +111,19 @@ class Pipeline:
         prediction = estimator.predict(image, camera, cast(Size, parameters.output_size))
         inferred = clock()
         scale = self._observe(prediction, header, parameters)
-        self._outputs.publish(prediction, header, wanted, parameters, scale)
+        sent = self._outputs.publish(prediction, header, wanted, parameters, scale)
         done = clock()
-        age = self._node.get_clock().now() - Time.from_msg(
-            header.stamp, self._node.get_clock().clock_type
-        )
+        if not sent:
+            self._statistics.count('withheld', done)
+            return
+        age_ns = self._node.get_clock().now().nanoseconds - stamp_to_ns(header.stamp)
         self._statistics.published(
             FrameTimes(
                 latency=done - frame.received,
                 decode=decoded - start,
                 inference=inferred - decoded,
                 publish=done - inferred,
-                age=age.nanoseconds * 1e-9,
+                age=age_ns * 1e-9,
             ),
             done,
         )
@@ -135,16 +134,16 @@ class Pipeline:
         """Give the scale of this frame, and say what keeps it from being measured."""
         height = self._inputs.height(parameters.scale_base_frame, header.frame_id)
         settings = scale_settings(parameters, height)
-        if settings != self._scaler.settings or self._reset_scale:
-            self._reset_scale = False
+        stamp = stamp_to_ns(header.stamp) * 1e-9
+        reset, self._reset_scale = self._reset_scale, False
+        if reset or stamp < self._stamp:
+            self._outputs.forget_plane()
+        self._stamp = stamp
+        if reset or settings != self._scaler.settings:
             self._scaler.settings = settings
             self._scaler.reset()
         scale = self._scaler.observe(
-            prediction.depth,
-            prediction.labels,
-            prediction.image,
-            prediction.camera,
-            Time.from_msg(header.stamp).nanoseconds * 1e-9,
+            prediction.depth, prediction.labels, prediction.image, prediction.camera, stamp
         )
         self.scale = scale
         if finding := scale_finding(scale):

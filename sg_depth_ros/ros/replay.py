@@ -175,6 +175,8 @@ class _Player:
         self._sent: dict[tuple[int, str], list[int]] = {}
         self._inputs: set[tuple[int, str]] = set()
         self._last_key: tuple[int, str] | None = None
+        # The node gives images without a frame that of their camera_info.
+        self._frame_id = reader.frame_id(result.image_topic)
         self._latest: dict[str, tuple[int, str]] = {}
         self._rate = 1.0
         self._last_sent = self._last_recorded = 0
@@ -269,7 +271,7 @@ class _Player:
 
     def _send(self, item: BagMessage) -> None:
         if item.topic == self._result.image_topic:
-            key = (item.stamp_ns, item.message.header.frame_id)
+            key = (item.stamp_ns, item.message.header.frame_id or self._frame_id)
             self._inputs.add(key)
             self._last_key = key
             self._sent.setdefault(key, []).append(time.monotonic_ns())

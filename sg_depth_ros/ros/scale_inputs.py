@@ -13,9 +13,9 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.subscription import Subscription
-from rclpy.time import Time
 
-from sg_depth_ros.bags.transforms import StaticTransforms, rotation_from_quaternion
+from sg_depth_ros.bags.messages import stamp_to_ns
+from sg_depth_ros.bags.transforms import StaticTransforms, matrix_from_transform
 from sg_depth_ros.scale.motion import SpeedLog
 
 try:
@@ -63,13 +63,19 @@ class ScaleInputs:
         return height if height > 0 else None
 
     def on_transforms(self, message: Any) -> None:
-        """Take in a ``tf2_msgs/TFMessage``."""
+        """Take in a ``tf2_msgs/TFMessage``, without those of its transforms that are none."""
         for stamped in message.transforms:
-            move, turn = stamped.transform.translation, stamped.transform.rotation
-            matrix = np.eye(4)
-            matrix[:3, :3] = rotation_from_quaternion([turn.x, turn.y, turn.z, turn.w])
-            matrix[:3, 3] = move.x, move.y, move.z
-            self._transforms.add(stamped.header.frame_id, stamped.child_frame_id, matrix)
+            parent, child = stamped.header.frame_id, stamped.child_frame_id
+            try:
+                matrix = matrix_from_transform(stamped.transform)
+            except ValueError as error:
+                self._node.get_logger().warning(
+                    f"/tf_static from '{parent}' to '{child}' is left out: {error}; correct it "
+                    'where it is published',
+                    throttle_duration_sec=5.0,
+                )
+                continue
+            self._transforms.add(parent, child, matrix)
 
     def _subscribe(self, kind: Any, topic: str, callback: Any, qos: QoSProfile) -> Subscription:
         overriding = QoSOverridingOptions.with_default_policies()
@@ -84,5 +90,5 @@ class ScaleInputs:
         self._add(message, message.twist.linear)
 
     def _add(self, message: Odometry | TwistStamped, linear: Vector3) -> None:
-        stamp = Time.from_msg(message.header.stamp).nanoseconds * 1e-9
+        stamp = stamp_to_ns(message.header.stamp) * 1e-9  # rclpy's Time refuses negative ones
         self._speeds.add(stamp, float(np.linalg.norm([linear.x, linear.y, linear.z])))

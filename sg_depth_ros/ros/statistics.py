@@ -12,11 +12,19 @@ from typing import Literal
 import numpy as np
 
 Event = Literal[
-    'received', 'published', 'dropped_busy', 'dropped_loading', 'bad', 'failed', 'unwanted'
+    'received',
+    'published',
+    'withheld',
+    'dropped_busy',
+    'dropped_loading',
+    'bad',
+    'failed',
+    'unwanted',
 ]
-"""What can become of a frame: dropped_busy means that a newer one took its place, bad that it
-could not be decoded, failed that inference or publishing raised, unwanted that the last
-subscriber left."""
+"""What can become of a received frame: withheld means that nothing went out, since the scale, the
+camera or the ground was not known, dropped_busy that a newer one took its place, bad that it could
+not be decoded, failed that inference or publishing raised, unwanted that the last subscriber
+left."""
 
 WINDOW = 10.0
 """Seconds that rates and percentiles look back."""

@@ -64,10 +64,12 @@ class InferenceWorker(Generic[ModelT, FrameT]):
             self._condition.notify()
             return dropped
 
-    def clear(self) -> None:
-        """Forget the frame that waits, if there is one."""
+    def clear(self) -> bool:
+        """Forget the frame that waits; tell whether there was one."""
         with self._condition:
+            dropped = self._frame is not None
             self._frame = None
+            return dropped
 
     def stop(self, timeout: float) -> bool:
         """End the thread after the frame in work; tell whether it ended within the seconds.

@@ -158,7 +158,9 @@ class ScaleEstimator:
             return None, f'driven only {distance:.2f} m since the last measurement'
         self._view = view
         motion, problem = camera_motion(before, view)
-        if motion is None or motion.length <= 0:
+        if motion is None:
             return None, problem
+        if not 0 < motion.length < math.inf:
+            return None, f'a motion cannot have the length {motion.length:.3g}'
         self._inliers = motion.inliers
         return distance / motion.length, ''

@@ -10,6 +10,8 @@ the asphalt, which has the least of all.
 
 from __future__ import annotations
 
+import bisect
+import math
 import threading
 from collections import deque
 from collections.abc import Collection
@@ -40,6 +42,8 @@ _TRIALS = 500
 _LOG_SECONDS = 10.0
 _LATE_SECONDS = 0.3
 """A speed holds for this long beyond its stamp."""
+_DISORDER_SECONDS = 1.0
+"""Speeds of two sources come in another order than they were measured in, by less than this."""
 
 
 class SpeedLog:
@@ -50,13 +54,24 @@ class SpeedLog:
         self._entries: deque[tuple[float, float]] = deque()
 
     def add(self, stamp: float, speed: float) -> None:
-        """Note a speed in m/s; a stamp before the last one (time went back) starts anew."""
+        """Note a speed in m/s, in the place of one with the same stamp; NaN and inf are ignored.
+
+        A stamp a second or more before the last one (time went back) starts anew.
+        """
+        if not math.isfinite(speed):
+            return
+        entry = (stamp, abs(speed))
         with self._lock:
-            if self._entries and stamp <= self._entries[-1][0]:
-                self._entries.clear()
-            self._entries.append((stamp, abs(speed)))
-            while self._entries[0][0] < stamp - _LOG_SECONDS:
-                self._entries.popleft()
+            entries = self._entries
+            if entries and stamp <= entries[-1][0] - _DISORDER_SECONDS:
+                entries.clear()
+            place = bisect.bisect_left(entries, (stamp,))
+            if place < len(entries) and entries[place][0] == stamp:
+                entries[place] = entry
+            else:
+                entries.insert(place, entry)
+            while entries[0][0] < entries[-1][0] - _LOG_SECONDS:
+                entries.popleft()
 
     def distance(self, start: float, end: float) -> float | None:
         """Give the metres driven between two moments, or None where speeds are missing."""

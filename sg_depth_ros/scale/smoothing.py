@@ -65,6 +65,7 @@ class RobustFactor:
     def update(self, measurement: float | None, stamp: float) -> bool:
         """Take in a measurement, or None where there was none; tell whether it was kept.
 
+        :param measurement: what is not finite or not positive counts as none
         :param stamp: seconds; a step backwards (a bag that begins again) drops the window
         """
         if stamp < self._now:
@@ -72,7 +73,11 @@ class RobustFactor:
             self._refused.clear()
             self._last = self._first = self._now = stamp
         elapsed, self._now = min(stamp - self._now, self._window), stamp
-        kept = measurement is not None and self._keep(math.log(measurement), stamp)
+        kept = (
+            measurement is not None
+            and 0 < measurement < math.inf
+            and self._keep(math.log(measurement), stamp)
+        )
         while self._kept and self._kept[0][0] < stamp - self._window:
             self._kept.popleft()
         if self._kept:

@@ -184,3 +184,15 @@ def test_replay_finds_the_topic_and_the_frame_of_the_bag(start, tmp_path):
     command = [text(context, part) for part in play.cmd]
     assert command[:4] == ['ros2', 'bag', 'play', str(tmp_path / 'bag')]
     assert command[command.index('--rate') + 1] == '0.5'
+
+
+def test_replay_of_images_that_cannot_be_decoded_and_have_no_frame(start, tmp_path):
+    np = pytest.importorskip('numpy')
+    from sg_depth_ros.bags import BagWriter, image_message
+
+    with BagWriter(tmp_path / 'bag') as bag:
+        image = image_message(np.zeros((2, 2, 3), np.uint8), 5, '')
+        image.encoding = 'bayer_rggb16'
+        bag.write('/front/image_raw', image, 5)
+    _, (_, node, _) = start('replay.launch.py', bag=tmp_path / 'bag', rate='1.0')
+    assert dict(node.launch_arguments)['camera_frame'] == 'camera_optical'

@@ -15,7 +15,6 @@ from sg_depth_ros.ros.camera_info import (
     camera_from_info,
     camera_info_message,
     is_distorted,
-    is_rectified_topic,
 )
 
 
@@ -50,6 +49,15 @@ def test_region_of_interest_and_binning():
     np.testing.assert_allclose(camera.project(point)[0][0], expected)
 
 
+@pytest.mark.parametrize('width', [400, 401])
+def test_pixels_that_do_not_fill_a_bin_change_nothing(width):
+    info = full_info()
+    info.roi = RegionOfInterest(x_offset=100, y_offset=60, width=width, height=300)
+    info.binning_x = 2
+    camera = camera_from_info(info, 200, 300, 'camera', rectified=False)
+    assert camera == PinholeCamera(200, 300, 250, 510, 109.75, 180)
+
+
 @pytest.mark.parametrize(
     ('width', 'frame', 'change', 'message'),
     [
@@ -73,20 +81,6 @@ def test_frames_that_need_not_be_spelt_alike(own, image):
     info = full_info()
     info.header.frame_id = own
     assert camera_from_info(info, 640, 480, image, rectified=False).fx == 500
-
-
-@pytest.mark.parametrize(
-    ('topic', 'rectified'),
-    [
-        ('/camera/image_rect', True),
-        ('/camera/image_rect_color/compressed', True),
-        ('/camera/image_raw', False),
-        ('/rectifier/camera/image', False),
-        ('/image/compressed', False),
-    ],
-)
-def test_rectified_topics(topic, rectified):
-    assert is_rectified_topic(topic) == rectified
 
 
 def test_distortion():

@@ -97,6 +97,11 @@ def later(statistics, seconds, *events):
         (lambda s: later(s, 4.0), WARN, 'no image on /image for 4 s although'),
         (lambda s: {**later(s, 4.0), 'image_publishers': 0}, WARN, 'nobody publishes /image'),
         (lambda s: later(s, 4.0, 'received'), ERROR, 'stalled: images arrive, but no depth'),
+        (
+            lambda s: later(s, 4.0, 'received', 'withheld'),
+            WARN,
+            'stalled: images arrive, but no depth for 4 s',
+        ),
         (lambda s: later(s, 0.0, 'bad', 'bad'), WARN, '2 images of the last seconds could not be'),
         (lambda s: later(s, 0.0, 'failed'), ERROR, '1 images of the last seconds failed'),
         (
@@ -119,7 +124,7 @@ def test_status_has_the_figures(health):
     assert values['rate (Hz)'] == '10.00'
     assert values['latency p95 (ms)'] == '190.5'
     assert values['inference max (ms)'] == '20.0'
-    assert values['dropped busy'] == '0'
+    assert {values[name] for name in ('dropped busy', 'withheld', 'unwanted')} == {'0'}
     assert values['published'] == '20'
     assert {'engine', 'device', 'bundle', 'scale', 'state'} <= set(values)
 

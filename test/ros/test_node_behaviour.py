@@ -9,8 +9,10 @@ import pytest
 pytest.importorskip('rclpy', reason='ROS 2 is not installed')
 
 import numpy as np
+import rclpy
 from lifecycle_msgs.msg import State, Transition
 from rcl_interfaces.srv import GetParameters
+from rclpy.parameter import Parameter
 from rig import HEIGHT, NETWORK, WIDTH, FakeEstimator, make_image, make_info, pixels
 from sensor_msgs.msg import CameraInfo
 
@@ -81,6 +83,76 @@ def test_the_first_image_waits_for_its_camera_info(rig):
     assert made.received[DEPTH][0].header.stamp.sec == 2
     assert made.estimator.seen[0][1] is not None
     assert made.totals()['dropped_busy'] == 1
+
+
+def test_a_late_camera_info_brings_no_old_frame(rig):
+    made = running(rig, DEPTH, camera_info_timeout=60.0)
+    made.send(make_image(second=1))
+    made.until(lambda: made.totals()['received'] == 1)
+    made.node.set_parameters([Parameter('camera_info_timeout', value=0.0)])
+    made.send(make_image(second=2))
+    made.until(lambda: len(made.received[DEPTH]) == 1)
+    made.send(make_info())
+    made.send(make_image(second=3))
+    made.until(lambda: len(made.received[DEPTH]) == 2)
+    assert [message.header.stamp.sec for message in made.received[DEPTH]] == [2, 3]
+    assert made.totals() == {'received': 3, 'dropped_busy': 1, 'published': 2}
+
+
+def test_frames_that_nobody_waits_for_any_more_are_counted(rig):
+    made = running(rig, LABELS, camera_info_timeout=60.0)
+
+    def leave():
+        made.peer.destroy_subscription(made.subscriptions[LABELS])
+        made.until(lambda: made.node._image is None)
+
+    made.send(make_image())
+    made.until(lambda: made.node._held)
+    leave()
+    assert made.totals() == {'received': 1, 'unwanted': 1}
+    made.listen(LABELS)
+    made.until(made.publishers['image'].get_subscription_count)
+    made.send(make_info())
+    made.estimator.gate.clear()
+    made.send(make_image())
+    made.until(lambda: made.estimator.seen)
+    made.send(make_image())
+    made.until(lambda: made.totals()['received'] == 3)
+    leave()
+    assert made.totals() == {'received': 3, 'unwanted': 2}  # and one is in work
+    made.estimator.gate.set()
+
+
+def test_frames_of_which_nothing_goes_out_are_not_published(rig):
+    made = running(rig, POINTS, camera_info_timeout=0.0)
+    made.send(make_image())
+    made.until(lambda: made.totals()['withheld'] == 1)
+    made.send(make_info())
+    made.send(make_image())
+    made.until(lambda: made.received[POINTS])
+    made.until(lambda: made.totals() == {'received': 2, 'withheld': 1, 'published': 1})
+
+
+def test_a_stamp_before_the_epoch_is_a_stamp(rig):
+    made = running(rig, DEPTH)
+    made.send(make_info())
+    made.send(make_image(second=-5))
+    made.until(lambda: made.received[DEPTH])
+    assert made.received[DEPTH][0].header.stamp.sec == -5
+    made.until(lambda: made.totals()['published'] == 1)
+
+
+def test_a_wrong_qos_override_of_the_image_is_told(rig):
+    made = rig(start=False)
+    name = f'qos_overrides.{made.node._image_topic}.subscription.reliability'
+    made.node._parameter_overrides[name] = Parameter(name, value='steam')
+    assert made.transition(Transition.TRANSITION_CONFIGURE)
+    assert made.transition(Transition.TRANSITION_ACTIVATE)
+    made.listen(DEPTH)
+    made.until(lambda: made.node._failure)
+    assert 'cannot subscribe to' in made.node._failure
+    assert 'correct qos_overrides./t' in made.node._failure
+    assert made.transition(Transition.TRANSITION_DEACTIVATE)  # the executor lives
 
 
 def uncalibrated():
@@ -207,6 +279,22 @@ def test_lifecycle_by_hand(rig):
     assert made.transition(Transition.TRANSITION_ACTIVE_SHUTDOWN)
     assert state_of(made) == State.PRIMARY_STATE_FINALIZED
     assert made.estimators[-1].closed
+
+
+def test_a_frame_that_takes_too_long_is_left_behind(rig, monkeypatch):
+    lines = []
+    logger = type(rclpy.logging.get_logger('x'))
+    monkeypatch.setattr(logger, 'warning', lambda _, line, **options: lines.append(line))
+    monkeypatch.setattr('sg_depth_ros.ros.node.STOP_TIMEOUT', 0.01)
+    made = running(rig, LABELS)
+    made.send(make_info())
+    made.estimator.gate.clear()
+    made.send(make_image())
+    made.until(lambda: made.estimator.seen)
+    assert made.transition(Transition.TRANSITION_DEACTIVATE)
+    assert made.transition(Transition.TRANSITION_CLEANUP)
+    made.estimators[-1].gate.set()
+    assert lines == ['a frame is still in work; left to itself']
 
 
 def test_autostart_may_be_off(rig):

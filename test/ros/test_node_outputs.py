@@ -118,8 +118,11 @@ def test_parameters_take_effect_on_the_next_frame(rig):
     assert [message.width for message in made.received[DEPTH]] == [NETWORK[0], WIDTH]
 
 
-def test_compressed_topic_follows_the_remapping_of_image(rig):
-    made = rig(image_transport='compressed', remap=['image:=front/image_raw'])
+@pytest.mark.parametrize(
+    'rule', ['image:=front/image_raw', 'image/compressed:=front/image_raw/compressed']
+)
+def test_compressed_topic_follows_remappings(rig, rule):
+    made = rig(image_transport='compressed', remap=[rule])
     made.listen(DEPTH)
     made.connect('front/image_raw/compressed', CompressedImage)
     assert made.estimator
@@ -132,3 +135,4 @@ def test_compressed_topic_follows_the_remapping_of_image(rig):
     depth = as_array(made.received[DEPTH][0], np.float32)
     np.testing.assert_array_equal(depth, expected_depth(array)[::2, ::2])
     assert made.received[DEPTH][0].header == message.header
+    assert made.node._image_topic == f'{made.namespace}/front/image_raw/compressed'

@@ -6,6 +6,7 @@ import pytest
 
 pytest.importorskip('rclpy', reason='ROS 2 is not installed')
 
+import rclpy
 import yaml
 from rclpy.exceptions import ParameterException
 from rclpy.parameter import Parameter
@@ -99,3 +100,18 @@ def test_reliable_images_on_request(rig):
     made.connect()
     (info,) = made.node.get_subscriptions_info_by_topic(made.node._image_topic)
     assert info.qos_profile.reliability.name == 'RELIABLE'
+
+
+def test_a_parameter_that_the_node_does_not_have_is_named(rig, monkeypatch):
+    lines = []
+    logger = type(rclpy.logging.get_logger('x'))
+    monkeypatch.setattr(logger, 'warning', lambda _, line, **options: lines.append(line))
+    known = {'use_sim_time': False, 'start_type_description_service': True, 'scale.gate': 0.3}
+    known['qos_overrides./depth/points.publisher.reliability'] = 'reliable'
+    rig(start=False, scale_mode='fixed', output_siz='image', wheel_radius=0.2, **known)
+    assert lines == [
+        'this node has no parameter scale_mode, its value is ignored; did you mean scale.mode?',
+        'this node has no parameter output_siz, its value is ignored; did you mean output_size?',
+        'this node has no parameter wheel_radius, its value is ignored; config/node.yaml has all '
+        'that there are',
+    ]

@@ -4,6 +4,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -116,3 +117,22 @@ def test_another_dds_reads_the_depth_of_large_best_effort_images(processes, form
     depth = np.frombuffer(bytes.fromhex(image['data']), np.float32)
     # The bundle's formula, twice since the focal length is twice that of the training.
     np.testing.assert_allclose(depth, np.full(WIDTH * HEIGHT, 2 * (1 + 7 + 100 * 1)), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'reason'),
+    [
+        (['--cameras', 'a b'], 'namespace must not contain characters'),
+        (['--ros-args', '--params-file', '/no/such.yaml'], 'params file: .*/no/such.yaml'),
+        (
+            ['--ros-args', '-p', 'qos_overrides./diagnostics.publisher.reliability:=steam'],
+            'reliability.*steam',
+        ),
+    ],
+)
+def test_bad_arguments_end_it_with_one_line(processes, arguments, reason):
+    node = processes('-m', 'sg_depth_ros.ros.depth_node', *arguments)
+    output, _ = node.communicate(timeout=TIMEOUT)
+    assert node.returncode == 1
+    assert re.search(reason, output)
+    assert len(output.strip().splitlines()) == 1

@@ -24,8 +24,9 @@ from sg_depth_ros.bags.messages import make, typestore
 from sg_depth_ros.bundle import Bundle
 from sg_depth_ros.camera import PinholeCamera
 from sg_depth_ros.ros import node_process
+from sg_depth_ros.ros import replay as replay_module
 from sg_depth_ros.ros.node_process import NodeError, NodeProcess, prepare_environment
-from sg_depth_ros.ros.replay import ReplayOptions, read_header
+from sg_depth_ros.ros.replay import DEPTH, ReplayOptions, read_header
 from sg_depth_ros.ros.replay_report import image_array, replay_into
 from sg_depth_ros.synthetic import StreetOptions, drive, street_camera
 from sg_depth_ros.synthetic.recording import write_bag
@@ -116,6 +117,29 @@ def test_one_at_a_time_with_an_odd_topic_and_no_camera_info(
     assert summary['header_errors'] == 0
     assert '/depth/points' not in summary['messages']
     assert not (tmp_path / 'cloud.ply').exists()
+
+
+def test_images_without_a_frame_come_back_with_that_of_their_camera_info(
+    tmp_path: Path, formula_bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited = []
+    wait = replay_module._Player._wait_for_depth
+    monkeypatch.setattr(
+        replay_module._Player,
+        '_wait_for_depth',
+        lambda player: (wait(player), waited.append(player._result.received[DEPTH])),
+    )
+    with BagWriter(tmp_path / 'bag') as bag:
+        for i in range(3):
+            stamp = START + i * STEP
+            bag.write('/front/camera_info', camera_info_message(CAMERA, stamp, 'eye'), stamp)
+            bag.write('/front/image_rect', image_message(picture(i), stamp, ''), stamp)
+    options = ReplayOptions(str(formula_bundle.path), 'onnxruntime', rate=0.0)
+    summary = replay_into(tmp_path / 'bag', tmp_path / 'out', options)
+    assert (summary['frames_in'], summary['frames_out']) == (3, 3)
+    assert summary['header_errors'] == 0
+    assert summary['latency_ms']['max'] > 0
+    assert waited[:3] == [1, 2, 3]
 
 
 def test_the_bag_s_own_timing(tmp_path: Path, formula_bundle: Bundle) -> None:

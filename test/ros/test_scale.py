@@ -10,8 +10,10 @@ import pytest
 pytest.importorskip('rclpy', reason='ROS 2 is not installed')
 
 import numpy as np
+import rclpy
 from geometry_msgs.msg import PoseStamped, TwistStamped
 from nav_msgs.msg import Odometry
+from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rig import FakeEstimator, make_image, make_info
 from std_srvs.srv import Trigger
@@ -129,6 +131,35 @@ def test_relative_depth_before_the_first_estimate_on_request(road):
     assert 'height over the road is not known' in made.received[SCALE][0].status[0].message
 
 
+def split(made, second, array=None):
+    """Send an image; give how many points are ground and how many are obstacles."""
+    send(made, second, OBSTACLES, array)
+    made.until(lambda: len(made.received[GROUND]) == len(made.received[OBSTACLES]))
+    return [made.received[topic][-1].width for topic in (GROUND, OBSTACLES)]
+
+
+def test_the_plane_of_a_road_that_is_hidden_now_follows_the_scale(road):
+    hidden = np.zeros((8, 16, 3), np.uint8)
+    made = road(GROUND, OBSTACLES, **{'scale.mode': 'fixed', 'ground_tolerance': 0.01})
+    split(made, 1)
+    before = split(made, 2, hidden)
+    made.node.set_parameters([Parameter('scale.factor', value=10.0)])
+    assert split(made, 3, hidden) == before
+
+
+@pytest.mark.parametrize(('reset', 'second'), [(True, 3), (False, 1)])
+def test_the_plane_is_forgotten_with_the_scale_and_when_time_goes_back(road, reset, second):
+    hidden = np.zeros((8, 16, 3), np.uint8)
+    made = road(GROUND, OBSTACLES, SCALE, **{'scale.mode': 'fixed'})
+    split(made, 2)
+    if reset:
+        made.node._pipeline.reset_scale()
+    send(made, second, SCALE, hidden)
+    split(made, 4)
+    stamps = [message.header.stamp.sec for message in made.received[OBSTACLES]]
+    assert stamps == [2, 4]
+
+
 def test_points_are_split_by_the_plane_and_the_plane_is_published(road):
     made = road(POINTS, GROUND, OBSTACLES, PLANE)
     pose = send(made, 1, PLANE).pose
@@ -155,7 +186,6 @@ def test_excluded_labels_and_roles_give_no_points(road):
     )
     cloud = send(made, 1, POINTS)
     assert set(np.frombuffer(cloud.data, POINT)['label']) == {ID['road']}
-    from rclpy.parameter import Parameter
 
     (result,) = made.node.set_parameters([Parameter('points_exclude_labels', value='rod')])
     assert not result.successful
@@ -187,20 +217,33 @@ def test_speeds_are_received(road, topic, kind):
     assert speeds.distance(1.0, 2.0) == pytest.approx(5.0)
 
 
+def test_a_speed_with_a_stamp_before_the_epoch_harms_nobody(road):
+    made = road(DEPTH)
+    publisher = made.peer.create_publisher(TwistStamped, 'twist', 5)
+    made.until(publisher.get_subscription_count)
+    message = TwistStamped()
+    message.twist.linear.x = 3.0
+    message.header.stamp.sec = -2
+    publisher.publish(message)
+    speeds = made.node._pipeline._scaler.speeds
+    made.until(lambda: speeds.distance(-2.0, -1.9) is not None)
+    send(made, 1, DEPTH)
+
+
+def transform(parent, child, z, w=1.0):
+    stamped = PoseStamped()
+    stamped.header.frame_id = parent
+    move, turn = SimpleNamespace(x=1.0, y=0.0, z=z), SimpleNamespace(x=0.0, y=0.0, z=0.0, w=w)
+    return SimpleNamespace(
+        header=stamped.header,
+        child_frame_id=child,
+        transform=SimpleNamespace(translation=move, rotation=turn),
+    )
+
+
 def test_height_over_the_base_comes_from_static_transforms(rig):
     inputs = ScaleInputs(rig(start=False).node, None)
     assert inputs.height('base_footprint', 'camera_optical') is None
-
-    def transform(parent, child, z):
-        stamped = PoseStamped()
-        stamped.header.frame_id = parent
-        move, turn = SimpleNamespace(x=1.0, y=0.0, z=z), SimpleNamespace(x=0, y=0, z=0, w=1)
-        return SimpleNamespace(
-            header=stamped.header,
-            child_frame_id=child,
-            transform=SimpleNamespace(translation=move, rotation=turn),
-        )
-
     inputs.on_transforms(
         SimpleNamespace(
             transforms=[
@@ -210,4 +253,23 @@ def test_height_over_the_base_comes_from_static_transforms(rig):
         )
     )
     assert inputs.height('base_footprint', 'camera_optical') == pytest.approx(1.5)
+    inputs.destroy()
+
+
+def test_transforms_that_are_none_are_named_and_left_out(rig, monkeypatch):
+    lines = []
+    logger = type(rclpy.logging.get_logger('x'))
+    monkeypatch.setattr(logger, 'warning', lambda _, line, **options: lines.append(line))
+    inputs = ScaleInputs(rig(start=False).node, None)
+    transforms = [
+        transform('map', 'zero', 1.0, w=0.0),
+        transform('map', 'nan', float('nan')),
+        transform('base_footprint', 'camera_optical', 1.5),
+    ]
+    inputs.on_transforms(SimpleNamespace(transforms=transforms))
+    assert inputs.height('base_footprint', 'camera_optical') == pytest.approx(1.5)
+    assert [line.split(' is left out: a ')[0] for line in lines] == [
+        "/tf_static from 'map' to 'zero'",
+        "/tf_static from 'map' to 'nan'",
+    ]
     inputs.destroy()

@@ -50,7 +50,8 @@ def test_the_newest_frame_is_kept_and_the_frame_in_work_is_finished():
     assert not recorder.worker.submit(1)
     assert recorder.started.wait(TIMEOUT)
     assert [recorder.worker.submit(n) for n in (2, 3, 4)] == [False, True, True]
-    recorder.worker.clear()
+    assert recorder.worker.clear()
+    assert not recorder.worker.clear()
     assert not recorder.worker.submit(5)
     stopper = threading.Thread(target=recorder.worker.stop, args=(TIMEOUT,))
     recorder.started.clear()

@@ -9,6 +9,7 @@ import pytest
 
 from sg_depth_ros.labels import CITYSCAPES, ID
 from sg_depth_ros.scale import ScaleEstimator, ScaleSettings, fit_road
+from sg_depth_ros.scale.motion import Motion
 from sg_depth_ros.synthetic import StreetOptions, drive, street_camera
 
 CAMERA = street_camera(320, 96)
@@ -115,3 +116,23 @@ def test_plane_of_a_flat_road_is_exact():
     assert problem == ''
     assert plane.height == pytest.approx(1.5, rel=1e-4)
     np.testing.assert_allclose(plane.normal, [0, -1, 0], atol=1e-4)
+
+
+def test_a_motion_without_a_length_is_no_measurement(monkeypatch):
+    lengths = iter([1.0] * 5 + [math.nan, 0.0] + [1.0] * 5)
+    monkeypatch.setattr(
+        'sg_depth_ros.scale.estimator.camera_motion', lambda *_: (Motion(next(lengths), 1.0), '')
+    )
+    estimator = ScaleEstimator(ScaleSettings('odometry'), CITYSCAPES)
+    image, labels = np.zeros((4, 8, 3), np.uint8), np.zeros((4, 8), np.uint8)
+    estimates = []
+    for i in range(13):
+        estimator.speeds.add(0.5 * i, 4.0)
+        depth = np.ones((4, 8), np.float32)
+        estimates.append(estimator.observe(depth, labels, image, CAMERA, 0.5 * i))
+    assert [e.problem for e in estimates[6:9]] == [
+        'a motion cannot have the length nan',
+        'a motion cannot have the length 0',
+        '',
+    ]
+    assert all(e.factor == pytest.approx(2.0) for e in estimates[3:])

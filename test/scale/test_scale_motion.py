@@ -1,5 +1,7 @@
 # Copyright 2026 The sg_depth_ros authors
 # SPDX-License-Identifier: Apache-2.0
+import math
+
 import pytest
 
 from sg_depth_ros.scale.motion import SpeedLog
@@ -30,3 +32,26 @@ def test_without_speeds_at_that_time_the_distance_is_unknown():
     assert log.distance(5.5, 6.1) == pytest.approx(0.6)
     log.add(1.0, 1.0)
     assert log.distance(5.0, 6.0) is None
+
+
+@pytest.mark.parametrize('speed', [math.nan, math.inf, -math.inf])
+def test_a_speed_that_is_not_finite_is_ignored(speed):
+    log = SpeedLog()
+    for stamp, value in ((0.0, 2.0), (0.5, speed), (1.0, 2.0)):
+        log.add(stamp, value)
+    assert log.distance(0.0, 1.0) == pytest.approx(2.0)
+
+
+def test_a_repeated_stamp_replaces_the_speed():
+    log = SpeedLog()
+    for stamp, value in ((0.0, 2.0), (0.5, 9.0), (0.5, 2.0), (1.0, 2.0), (0.5, 4.0)):
+        log.add(stamp, value)
+    assert log.distance(0.0, 1.0) == pytest.approx(3.0)
+
+
+def test_a_late_speed_takes_its_place():
+    log = SpeedLog()
+    for i in range(20):  # wheels without delay, and another source that comes 0.25 s late
+        log.add(0.1 * i, 2.0)
+        log.add(0.1 * i - 0.25, 2.0)
+    assert log.distance(0.0, 1.9) == pytest.approx(3.8)

@@ -58,3 +58,12 @@ def test_time_that_goes_back_keeps_the_value():
     factor.update(4.0, 1.0)
     assert factor.value == pytest.approx(4.0)
     assert factor.age == 0
+
+
+@pytest.mark.parametrize('bad', [math.nan, math.inf, 0.0, -1.0])
+def test_what_is_no_factor_counts_as_no_measurement(bad):
+    factor = fed([3.0] * 20)
+    assert not factor.update(bad, 2.0)
+    fed([3.0] * 20, 2.1, factor=factor)
+    assert factor.value == pytest.approx(3.0)
+    assert factor.spread == pytest.approx(0.0)
