@@ -277,25 +277,29 @@ class DepthNode(LifecycleNode):
             return
         frame = Frame(message, now)
         self._first_image = now if self._first_image is None else self._first_image
-        timeout = read_parameters(self).camera_info_timeout
         self._drop_held('dropped_busy')
-        if self._pipeline.info is None and now - self._first_image < timeout:
-            # Depth that goes out before the focal length is known would have another scale.
-            self._held = frame
-        else:
-            self._submit(frame)
+        self._held = frame
+        self._release(now)
 
     def _on_camera_info(self, message: CameraInfo) -> None:
         if self._pipeline is None:
             return
         self._pipeline.info = message
-        if self._held:
-            self._submit(self._held)
-            self._held = None
+        self._release(time.monotonic())
 
-    def _submit(self, frame: Frame) -> None:
-        if self._worker and self._worker.submit(frame):
-            self._statistics.count('dropped_busy', time.monotonic())
+    def _release(self, now: float) -> None:
+        """Give the frame that is held to the networks, once it has a camera or waited enough.
+
+        Depth that goes out before the focal length is known would have another scale.
+        """
+        if not self._held or not self._pipeline or not self._worker or self._first_image is None:
+            return
+        waits = now - self._first_image < read_parameters(self).camera_info_timeout
+        if waits and self._pipeline.info is None:
+            return
+        if self._worker.submit(self._held):
+            self._statistics.count('dropped_busy', now)
+        self._held = None
 
     def _check_parameters(self, changed: list[Parameter]) -> SetParametersResult:
         """Refuse labels that the bundle, once it is known, does not have."""
@@ -318,6 +322,8 @@ class DepthNode(LifecycleNode):
     def _on_second(self) -> None:
         """Publish diagnostics; look after demand where the middleware has no matched events."""
         self._follow_demand()
+        # No image may come after the one that waits.
+        self._release(time.monotonic())
         worker, pipeline = self._worker, self._pipeline
         scale = pipeline.scale if pipeline else None
         metric = scale is not None and scale.state not in ('off', 'waiting')
