@@ -76,6 +76,7 @@ def load_networks(
 ) -> tuple[SegmentationNet, DepthResNet | PackNet | None, dict[str, Any]]:
     """Read the frozen segmentation network, the depth network or None, and the meta values.
 
+    :raises FileNotFoundError: if there is no file
     :raises ValueError: if the file is no checkpoint of this package or a newer one
     """
     try:
@@ -83,8 +84,10 @@ def load_networks(
         if not isinstance(content, dict):
             raise TypeError(f'it holds a {type(content).__name__}')
         version = content['format']
-    except FileNotFoundError:
-        raise
+    except FileNotFoundError as error:
+        raise FileNotFoundError(
+            f'{path} does not exist; give a .pt file that `sg_depth train` has written'
+        ) from error
     except Exception as error:  # torch.load raises unrelated types on foreign files
         raise ValueError(
             f'{path} is not a network checkpoint ({type(error).__name__}); give a .pt file that '

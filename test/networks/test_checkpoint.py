@@ -126,7 +126,7 @@ def test_a_newer_format_says_so(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_is_a_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError, match=r'does not exist; give a \.pt file'):
         load_networks(tmp_path / 'x.pt')
 
 
