@@ -131,7 +131,7 @@ def fit(
     )
     resume = out / LAST
     if resume.exists() and trainer.is_global_zero:
-        done = torch.load(resume, map_location='cpu', weights_only=True, mmap=True)['global_step']
+        done = torch.load(resume, map_location='cpu', weights_only=True)['global_step']
         if done >= settings.steps:
             print(
                 f'{resume} has made all of the {settings.steps} steps; to train on give more '

@@ -317,7 +317,7 @@ def test_a_folder_takes_no_training_of_other_settings(reference, tmp_path):
 def test_a_finished_training_says_so(reference, capsys):
     settings, out, final = reference
     before = weights(final)
-    train_depth(settings.model_copy(update={'workers': 1}), out)
+    train_depth(settings.model_copy(update={'precision': '32-true'}), out)
     assert 'last.ckpt has made all of the 6 steps' in capsys.readouterr().out
     for name, value in weights(final).items():
         assert torch.equal(value, before[name])
