@@ -95,6 +95,28 @@ class StopAtNonFinite(L.Callback):
             )
 
 
+class SayFinished(L.Callback):
+    """Says so where a training had made all of its steps before, and ends without one.
+
+    :param checkpoint: from which it goes on
+    """
+
+    def __init__(self, checkpoint: Path) -> None:
+        self._checkpoint, self._begun = checkpoint, False
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Note that there are steps to make."""
+        self._begun = True
+
+    def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Print the line."""
+        if not self._begun and trainer.is_global_zero:
+            print(
+                f'{self._checkpoint} has made all of the {trainer.max_steps} steps; to train on '
+                'give more steps, to train anew another folder'
+            )
+
+
 class LogProgress(L.Callback):
     """A line with the loss and the time left, where there is no terminal for a progress bar."""
 

@@ -18,7 +18,12 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from sg_depth_ros.files import atomic_path
-from sg_depth_ros.training.callbacks import AveragedWeights, LogProgress, StopAtNonFinite
+from sg_depth_ros.training.callbacks import (
+    AveragedWeights,
+    LogProgress,
+    SayFinished,
+    StopAtNonFinite,
+)
 from sg_depth_ros.training.data.order import OrderedData
 from sg_depth_ros.training.settings import RunSettings
 
@@ -119,6 +124,7 @@ def fit(
                 enable_version_counter=False,
             ),
             LearningRateMonitor(),
+            SayFinished(out / LAST),
             RichProgressBar(leave=True) if terminal else LogProgress(),
         ],
         enable_progress_bar=terminal,
@@ -130,13 +136,6 @@ def fit(
         log_every_n_steps=20,
     )
     resume = out / LAST
-    if resume.exists() and trainer.is_global_zero:
-        done = torch.load(resume, map_location='cpu', weights_only=True)['global_step']
-        if done >= settings.steps:
-            print(
-                f'{resume} has made all of the {settings.steps} steps; to train on give more '
-                'steps, to train anew another folder'
-            )
     with warnings.catch_warnings():
         for message in _KNOWN_WARNINGS:
             warnings.filterwarnings('ignore', message)

@@ -133,10 +133,7 @@ class TripletDataset(Dataset[Sample]):
         :param size: width and height, the samples' by default
         """
         clip, _ = self._targets[index]
-        size = size or self.size
-        if clip.mask is None:
-            return np.ones(size[::-1], bool)
-        return _seen_part(clip, clip.box(clip.mask), size)
+        return _seen_part(clip, size or self.size)
 
     def following(
         self, index: int, count: int
@@ -167,7 +164,7 @@ class TripletDataset(Dataset[Sample]):
         box = clip.box(frames[0])
         if self._zoom < 1:
             box = _zoomed(box, rng.uniform(self._zoom, 1), rng)
-        mask = _seen_part(clip, box, self.size)
+        mask = _seen_part(clip, self.size, box)
         truth = self._truth(sequence, target, box)
         truth[~mask] = np.nan
         resized = np.stack([resize_image(_cut(frame, box), *self.size) for frame in frames])
@@ -225,10 +222,11 @@ def _zoomed(box: Box, part: float, rng: np.random.Generator) -> Box:
     return x + int(left), y + int(top), wide, high
 
 
-def _seen_part(clip: Clip, box: Box, size: tuple[int, int]) -> NDArray[np.bool_]:
+def _seen_part(clip: Clip, size: tuple[int, int], box: Box | None = None) -> NDArray[np.bool_]:
+    """Tell where the vehicle itself does not hide a part of the view, by default all of it."""
     if clip.mask is None:
         return np.ones(size[::-1], bool)
-    return _nearest(_cut(clip.mask, box), size) > 0
+    return _nearest(_cut(clip.mask, box or clip.box(clip.mask)), size) > 0
 
 
 def _nearest(image: NDArray, size: tuple[int, int]) -> NDArray:
