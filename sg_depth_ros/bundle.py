@@ -177,6 +177,10 @@ def write_bundle(
 def require_free(path: str | Path) -> None:
     """Raise BundleError if a bundle cannot be written to ``path`` as something is there."""
     path = Path(path)
+    if not path.name:
+        raise BundleError(
+            f'{path} is no name for a new bundle; give the folder that is to be made'
+        )
     if path.exists() and not (path.is_dir() and not any(path.iterdir())):
         raise BundleError(f'{path} exists already; remove it or choose another folder')
 
@@ -284,7 +288,8 @@ def _contradiction(manifest: Manifest) -> str:
 def _plain(manifest: Manifest) -> dict[str, Any]:
     """Give the manifest as the plain values that YAML knows."""
     dump = manifest.model_dump if hasattr(manifest, 'model_dump') else manifest.dict
-    values: dict[str, Any] = json.loads(json.dumps(dump()))
+    # YAML makes dates of what looks like one.
+    values: dict[str, Any] = json.loads(json.dumps(dump(), default=str))
     return values
 
 

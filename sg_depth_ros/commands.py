@@ -104,7 +104,7 @@ def predict(
             lambda done, total: bar.update(task, completed=done, total=total or None),
         )
     estimator.close()
-    console = Console()
+    console = Console(markup=False)
     console.print(f'{report.written} images written to {out}', highlight=False)
     if report.skipped:
         console.print(f'{len(report.skipped)} skipped:', *report.skipped, sep='\n  ')
@@ -162,7 +162,7 @@ def info(
         ('files', 'hashes are right'),
     ):
         table.add_row(*row)
-    Console().print(table)
+    Console(markup=False).print(table)
 
 
 def export(
@@ -189,6 +189,8 @@ def export(
     bundle = export_checkpoint(
         checkpoint, out, size=pixels, licence=licence, precision=precision, weights=weights
     )
-    Console().print(f'{bundle.path} is written and answers as torch does', highlight=False)
+    Console(markup=False).print(
+        f'{bundle.path} is written and answers as torch does', highlight=False
+    )
     if weights is not None:
-        Console().print(f'{weights} is written', highlight=False)
+        Console(markup=False).print(f'{weights} is written', highlight=False)

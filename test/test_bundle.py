@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import datetime
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ from sg_depth_ros.bundle import (
     BundleError,
     add_metric,
     load_bundle,
+    require_free,
     write_bundle,
 )
 from sg_depth_ros.labels import CITYSCAPES
@@ -173,6 +175,14 @@ def test_an_existing_bundle_is_not_overwritten(bundle: Bundle) -> None:
     assert load_bundle(bundle.path) == bundle
 
 
+def test_the_current_folder_is_no_new_bundle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BundleError, match=r'\. is no name for a new bundle; give the folder'):
+        require_free('.')
+
+
 def test_the_digest_follows_the_graphs_and_nothing_else(tmp_path: Path) -> None:
     def digest(folder: str, depth: bytes, **fields: Any) -> str:
         return write_bundle(tmp_path / folder, manifest_fields(**fields), b's', depth).digest
@@ -195,6 +205,14 @@ def test_new_metrics_reach_manifest_and_card(bundle: Bundle) -> None:
     assert 'Where it fails' not in card
     with pytest.raises(BundleError, match=r'unknown key metrics\.2\.note'):
         add_metric(bundle.path, {**METRIC, 'dataset': 'other', 'note': ''})
+
+
+def test_a_date_by_hand_is_kept(bundle: Bundle) -> None:
+    """YAML reads it as one."""
+    rewrite(bundle, lambda v: v['provenance'].update(recorded=datetime.date(2026, 3, 1)))
+    assert load_bundle(add_metric(bundle.path, METRIC).path).manifest.provenance['recorded'] == (
+        '2026-03-01'
+    )
 
 
 def test_the_card_shows_failures(bundle: Bundle) -> None:

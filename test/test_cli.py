@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from formula import BundleMaker
 
 from sg_depth_ros import cli
 from sg_depth_ros.bundle import Bundle
@@ -101,3 +102,8 @@ def test_predict_and_info_end_to_end(tmp_path: Path, formula_bundle: Bundle) -> 
     broken = run('info', bundle)
     assert broken.returncode == 1
     assert 'SHA-256' in broken.stderr
+
+
+def test_info_shows_brackets_as_they_are(make_bundle: BundleMaker) -> None:
+    shown = run('info', str(make_bundle(description='Of [street], [/kitti].').path))
+    assert 'formula: Of [street], [/kitti].' in shown.stdout, shown.stderr

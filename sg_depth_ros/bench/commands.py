@@ -73,7 +73,7 @@ def bench(
     from sg_depth_ros.engines import ENGINES, available_cores, create_engine
     from sg_depth_ros.synthetic import street_camera
 
-    console = Console()
+    console = Console(markup=False)
     width_height = parse_size(size)
     if unknown := sorted(set(engine or ()) - set(ENGINES)):
         raise ValueError(f'no engine {unknown[0]!r}; choose of {", ".join(ENGINES)}')

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 from torch import nn
 
 from sg_depth_ros.files import atomic_path
@@ -77,7 +78,7 @@ def load_networks(
     """Read the frozen segmentation network, the depth network or None, and the meta values.
 
     :raises FileNotFoundError: if there is no file
-    :raises ValueError: if the file is no checkpoint of this package or a newer one
+    :raises ValueError: if the file is no checkpoint of this package, or one of another version
     """
     try:
         content = torch.load(path, map_location='cpu', weights_only=True)
@@ -98,14 +99,20 @@ def load_networks(
             f'{path} has checkpoint format {version}, this version reads {FORMAT}; update '
             'sg_depth_ros or train again'
         )
-    segmentation = SegmentationNet(SegmentationConfig(**content['segmentation']['config']))
-    segmentation.load_state_dict(content['segmentation']['state_dict'])
-    depth = None
-    if 'depth' in content:
-        depth = build_depth(content['depth']['config'])
-        depth.load_state_dict(content['depth']['state_dict'])
-        depth.eval()
-    return segmentation.freeze(), depth, content['meta']
+    try:
+        segmentation = SegmentationNet(SegmentationConfig(**content['segmentation']['config']))
+        segmentation.load_state_dict(content['segmentation']['state_dict'])
+        depth = None
+        if 'depth' in content:
+            depth = build_depth(content['depth']['config'])
+            depth.load_state_dict(content['depth']['state_dict'])
+            depth.eval()
+        return segmentation.freeze(), depth, content['meta']
+    except (KeyError, RuntimeError, ValidationError) as error:
+        raise ValueError(
+            f'{path} holds networks that this version does not build ({error}); take the version '
+            'of sg_depth_ros (and timm) that it was trained with, or train again'
+        ) from error
 
 
 def save_unguided(path: str | Path, out: str | Path) -> None:

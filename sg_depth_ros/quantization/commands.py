@@ -57,7 +57,7 @@ def quantize(
     truth = FolderSource(evaluate) if evaluate is not None else None
     images = read_frames(calibrate, frames, manifest.input.width, manifest.input.height)
     calibration, measured = split_frames(images)
-    console = Console()
+    console = Console(markup=False)
     with progress_bar() as bar:
         task = bar.add_task('calibrate', total=2 * len(calibration), note='')
         quantizer = Quantizer(exact, calibration, measured, lambda: bar.advance(task))

@@ -17,6 +17,7 @@ from onnxruntime.quantization import TensorsData
 
 from sg_depth_ros.bundle import Bundle
 from sg_depth_ros.engines.protocol import DEPTH_OUTPUT, IMAGE, LABELS
+from sg_depth_ros.quantization.calibration import QuantizationError
 from sg_depth_ros.quantization.graph import Feed, calibrate, layer_groups, quantise_graph
 from sg_depth_ros.recorded_images import Image
 
@@ -108,8 +109,15 @@ class Quantizer:
 
         First each part is measured alone in eight bits, with a ``step`` after each; then they are
         kept in the order of their loss, up to ``MAX_HELD`` of the layers.
+
+        :raises QuantizationError: if there are no parts
         """
         parts = self.parts
+        if not parts:
+            raise QuantizationError(
+                'the graphs have no convolutions that can be quantised; give a bundle that '
+                '`sg_depth export` has written'
+            )
         choice = Choice()
         for part in parts:
             choice.alone[part] = self.loss(parts.keys() - {part})

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ctypes
 import inspect
 from collections.abc import Callable
+from enum import IntEnum
 from types import SimpleNamespace
 from typing import Any
 
@@ -152,7 +153,7 @@ class FakeTensorRt:
         self.deserialised = 0
 
     class ILogger:
-        Severity = SimpleNamespace(INTERNAL_ERROR=0, ERROR=1)
+        Severity = IntEnum('Severity', ['INTERNAL_ERROR', 'ERROR'])
 
     nptype = staticmethod(np.dtype)
 

@@ -5,8 +5,13 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
+import signal
+import sys
+import threading
 from collections.abc import Iterable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,7 +26,7 @@ from sg_depth_ros.bundle import Bundle, load_bundle  # noqa: E402
 from sg_depth_ros.engines import Engine, EngineCancelled, EngineError, create_engine  # noqa: E402
 from sg_depth_ros.engines.comparison import ComparisonError  # noqa: E402
 from sg_depth_ros.engines.protocol import EngineOptions, go_on  # noqa: E402
-from sg_depth_ros.engines.tensorrt import gpu, loading, orders  # noqa: E402
+from sg_depth_ros.engines.tensorrt import builder, gpu, loading, orders  # noqa: E402
 from sg_depth_ros.engines.tensorrt.builder import build_plan  # noqa: E402
 from sg_depth_ros.engines.tensorrt.cache import NOT_CHECKED, EngineCache, Entry  # noqa: E402
 from sg_depth_ros.engines.tensorrt.flavour import (  # noqa: E402
@@ -108,6 +113,29 @@ def test_progress_rises_to_the_end_and_names_the_networks(formula_bundle: Bundle
     assert any('Building engine' in phase for phase, _ in reports)
 
 
+def test_progress_comes_from_several_threads() -> None:
+    """So TensorRT documents it."""
+    monitor = builder._make_monitor(SimpleNamespace(IProgressMonitor=object), go_on)
+
+    def work(name: str) -> None:
+        for _ in range(5000):
+            monitor.phase_start(name, None, 1)
+            monitor.step_complete(name, 0)
+            monitor.phase_finish(name)
+
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=work, args=(name,)) for name in 'abcd']
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(usual)
+    assert monitor.interruption is None
+
+
 @pytest.mark.parametrize('at', [1, 12])
 def test_a_build_can_be_stopped(formula_bundle: Bundle, cache: EngineCache, at: int) -> None:
     calls = 0
@@ -133,6 +161,37 @@ def test_what_progress_raises_comes_out(formula_bundle: Bundle) -> None:
         loading.build(order(formula_bundle), progress)
 
 
+def test_ctrl_c_within_a_message_of_tensorrt_is_not_lost(formula_bundle: Bundle) -> None:
+    """What Python raises there ends in TensorRT."""
+    messages = logging.getLogger('sg_depth_ros.engines.tensorrt.flavour')
+
+    class Press(logging.Filter):
+        started = False
+
+        def filter(self, record: logging.LogRecord) -> bool:
+            if self.started:
+                self.started = False
+                signal.raise_signal(signal.SIGINT)
+            return False
+
+    press = Press()
+
+    def progress(phase: str, fraction: float) -> bool:
+        press.started = phase.startswith('segmentation: Building')
+        return True
+
+    level = messages.level
+    messages.setLevel(logging.DEBUG)
+    messages.addFilter(press)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            loading.build(order(formula_bundle), progress)
+    finally:
+        messages.removeFilter(press)
+        messages.setLevel(level)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
 def test_all_that_the_parser_finds_is_one_message(make_bundle: BundleMaker) -> None:
     depth = DEPTH_TEXT.replace(
         'sum = Add(green, guided)',
@@ -155,6 +214,15 @@ def test_images_are_cast_before_anything_else(formula_bundle: Bundle, tmp_path: 
     parsed(prepare_graph(tmp_path / 'turned.onnx'))
     before = onnx.load(formula_bundle.depth_onnx)
     assert prepare_graph(formula_bundle.depth_onnx) == before.SerializeToString()
+
+
+def test_labels_become_bytes_from_floats(formula_bundle: Bundle) -> None:
+    """NVIDIA's documents disagree on whether integers may be cast to bytes."""
+    graph = onnx.load_from_string(prepare_graph(formula_bundle.segmentation_onnx)).graph
+    makers = {node.output[0]: node for node in graph.node}
+    bytes_from = makers[makers['labels'].input[0]]
+    assert bytes_from.op_type == 'Cast'
+    assert bytes_from.attribute[0].i == onnx.TensorProto.FLOAT
 
 
 CONVOLUTIONS = """
@@ -306,8 +374,15 @@ def test_an_engine_that_answers_otherwise_is_not_kept(
     formula_bundle: Bundle, cache: EngineCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pretend(monkeypatch, change=1.1)
+    wrong = order(formula_bundle, gpu=ADA, images=ramps)
     with pytest.raises(ComparisonError, match=r'scale drift 1\.00e-01 \(over 2e-03\)'):
-        loading.obtain(order(formula_bundle, gpu=ADA, images=ramps), cache)
+        loading.obtain(wrong, cache)
+    assert cache.list() == []
+    # Nor one that is there, which the node would go on using.
+    loading.obtain(order(formula_bundle), cache)
+    assert len(cache.list()) == 1
+    with pytest.raises(ComparisonError):
+        loading.obtain(wrong, cache)
     assert cache.list() == []
 
 
@@ -346,6 +421,13 @@ def test_orders_name_one_gpu_each(formula_bundle: Bundle) -> None:
     assert len({o.key.file for o in made}) == 2
     with pytest.raises(ValueError, match=r"number such as 8\.9, found 'sm89'"):
         make_orders(formula_bundle, capabilities='sm89')
+
+
+def test_images_to_check_on_are_read_before_the_build(
+    formula_bundle: Bundle, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match='nowhere does not exist'):
+        make_orders(formula_bundle, capabilities='8.9', check_on=tmp_path / 'nowhere')
 
 
 @pytest.mark.usefixtures('no_gpu')

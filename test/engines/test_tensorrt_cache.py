@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import fcntl
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -266,6 +268,34 @@ def test_a_cache_that_cannot_be_written_costs_a_warning(
     assert 'XDG_CACHE_HOME' in caplog.text
 
 
+def test_a_file_system_without_locks_costs_a_warning(
+    cache: EngineCache,
+    path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """As NFS may be."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, 'flock', refuse)
+    assert cache.get(KEY, lambda: ENTRY, go_on) is ENTRY
+    assert 'the engine cannot be kept for the next start' in caplog.text
+    assert 'No locks available' in caplog.text
+    write_entry(path, ENTRY)
+    assert cache.get(KEY, never, go_on) == ENTRY
+
+
+def test_a_clock_that_was_never_set_is_no_hindrance(
+    cache: EngineCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Robots without a battery for it begin in 1970, before the first date of ZIP."""
+    monkeypatch.setattr(time, 'time', lambda: 1000.0)
+    cache.get(KEY, lambda: ENTRY, go_on)
+    assert cache.get(KEY, never, go_on) == ENTRY
+
+
 @pytest.fixture
 def read_only(cache: EngineCache, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the folder refuse new files, as a read-only file system does, for root as well."""
@@ -399,6 +429,35 @@ def test_who_waited_for_a_removed_lock_takes_the_new_one(
         thread.join(TIMEOUT)
     assert found == [ENTRY]
     assert path.with_suffix('.lock').exists()
+
+
+def test_a_folder_that_is_removed_while_one_waits_costs_a_warning(
+    cache: EngineCache, caplog: pytest.LogCaptureFixture
+) -> None:
+    inside, leave, waiting = threading.Event(), threading.Event(), threading.Event()
+
+    def hold() -> Entry:
+        inside.set()
+        assert leave.wait(TIMEOUT)
+        raise ValueError('stopped')
+
+    def progress(phase: str, fraction: float) -> bool:
+        if not waiting.is_set():
+            shutil.rmtree(cache.directory)
+            waiting.set()
+            leave.set()
+        return True
+
+    def first() -> None:
+        with pytest.raises(ValueError, match='stopped'):
+            cache.get(KEY, hold, go_on)
+
+    holder = threading.Thread(target=first)
+    holder.start()
+    assert inside.wait(TIMEOUT)
+    assert cache.get(KEY, lambda: ENTRY, progress) is ENTRY
+    holder.join(TIMEOUT)
+    assert 'the engine cannot be kept for the next start' in caplog.text
 
 
 def test_the_folder_is_that_of_the_xdg_specification(

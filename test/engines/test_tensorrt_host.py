@@ -4,6 +4,11 @@
 
 from __future__ import annotations
 
+import gc
+import logging
+import weakref
+from typing import Any
+
 import numpy as np
 import pytest
 from formula import BundleMaker, formula
@@ -84,6 +89,37 @@ def test_what_cannot_be_recorded_is_run_as_it_is(
     answers_rightly(engine, frame)
     engine.close()
     assert cuda.live == {}
+
+
+@pytest.mark.parametrize('recorded', [True, False])
+def test_weights_go_with_the_engine_and_wait_for_no_garbage_collector(
+    trt: FakeTensorRt, formula_bundle: Bundle, recorded: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # pytest keeps what is logged, and with the error the frames that it came through.
+    monkeypatch.setattr(logging.getLogger(TensorRtEngine.__module__), 'disabled', True)
+    trt.fails_while_recording = not recorded
+    shared = networks(trt, formula_bundle)
+    weights = weakref.ref(shared)
+    engine = TensorRtEngine(shared)
+    engine.close()
+    gc.disable()
+    try:
+        del shared, engine
+        assert weights() is None
+    finally:
+        gc.enable()
+
+
+def test_a_runtime_that_does_not_start_says_so(trt: FakeTensorRt, formula_bundle: Bundle) -> None:
+    """As where CUDA finds no memory: pybind11 gives a TypeError for a pointer to nothing."""
+
+    def fail(logger: Any) -> object:
+        logger.log(logger.Severity.ERROR, 'CUDA initialization failure with error: 2')
+        raise TypeError('pybind11::init(): factory function returned nullptr')
+
+    trt.Runtime = fail  # type: ignore[method-assign]
+    with pytest.raises(EngineError, match=r'tensorrt 10\.3\.0 cannot start: CUDA init'):
+        networks(trt, formula_bundle)
 
 
 def test_closing_frees_everything(engine: TensorRtEngine, cuda: FakeCuda) -> None:

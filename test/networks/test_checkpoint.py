@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,26 @@ def test_a_newer_format_says_so(tmp_path: Path) -> None:
     torch.save({'format': 2, 'meta': {}}, tmp_path / 'x.pt')
     with pytest.raises(ValueError, match='has checkpoint format 2, this version reads 1; update'):
         load_networks(tmp_path / 'x.pt')
+
+
+@pytest.mark.parametrize(
+    ('change', 'reason'),
+    [
+        (lambda content: content.pop('segmentation'), "'segmentation'"),
+        (lambda content: content['depth']['config'].update(newer=1), 'newer'),
+        (lambda content: content['depth']['state_dict'].popitem(), 'Missing key'),
+    ],
+    ids=['part', 'setting', 'weight'],
+)
+def test_networks_of_another_version_are_named_with_their_file(
+    change: Callable[[Any], object], reason: str, tmp_path: Path
+) -> None:
+    save_networks(tmp_path / 'n.pt', SegmentationNet(SEGMENTATION), PackNet(PACKNET), {})
+    content = torch.load(tmp_path / 'n.pt', weights_only=True)
+    change(content)
+    torch.save(content, tmp_path / 'n.pt')
+    with pytest.raises(ValueError, match=rf'(?s)n\.pt holds networks that .*{reason}.*version'):
+        load_networks(tmp_path / 'n.pt')
 
 
 def test_a_missing_file_is_a_missing_file(tmp_path: Path) -> None:

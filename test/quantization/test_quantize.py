@@ -335,6 +335,14 @@ def test_too_large_a_loss_is_not_written_but_by_force(
     assert load_bundle(tmp_path / 'b').manifest.precision == 'int8'
 
 
+def test_a_bundle_without_anything_to_quantise_is_refused(
+    formula_bundle: Bundle, street: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(QuantizationError, match='have no convolutions that can be quantised'):
+        run(formula_bundle.path, '--calibrate', street, '--out', tmp_path / 'b')
+    assert not (tmp_path / 'b').exists()
+
+
 def test_what_cannot_be_calibrated_with_is_said(make_bundle: BundleMaker, tmp_path: Path) -> None:
     bundle = make_bundle()
     for source, reason in (

@@ -4,6 +4,10 @@
 
 from __future__ import annotations
 
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from sg_depth_ros.engines.protocol import EngineCancelled, EngineError, Precision, Progress
@@ -60,7 +64,8 @@ def build_plan(
         config.set_compute_capability(_target(flavour, capability), 0)
     monitor = _make_monitor(trt, progress)
     config.progress_monitor = monitor
-    plan = builder.build_serialized_network(network, config)
+    with _noting_ctrl_c(monitor):
+        plan = builder.build_serialized_network(network, config)
     if monitor.interruption is not None:
         raise monitor.interruption
     if plan is None:
@@ -124,6 +129,25 @@ class _Phases:
         return self._best
 
 
+@contextmanager
+def _noting_ctrl_c(monitor: Any) -> Iterator[None]:
+    """Let a monitor know of Ctrl-C, which raised in a logger or monitor ends inside TensorRT."""
+    usual = signal.default_int_handler
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGINT) is not usual:
+        yield
+        return
+
+    def note(*_: object) -> None:
+        monitor.interruption = KeyboardInterrupt()
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, usual)
+
+
 def _make_monitor(trt: Any, progress: Progress) -> Any:
     """Give a TensorRT progress monitor that reports the innermost phase and the whole share."""
 
@@ -132,17 +156,22 @@ def _make_monitor(trt: Any, progress: Progress) -> Any:
             super().__init__()
             self.interruption: BaseException | None = None
             self._phases = _Phases()
+            # TensorRT calls from several threads.
+            self._turn = threading.Lock()
 
         def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
-            self._phases.start(phase_name, num_steps)
-            self._report(phase_name)
+            with self._turn:
+                self._phases.start(phase_name, num_steps)
+                self._report(phase_name)
 
         def step_complete(self, phase_name: str, step: int) -> bool:
-            self._phases.step(phase_name, step)
-            return self._report(phase_name)
+            with self._turn:
+                self._phases.step(phase_name, step)
+                return self._report(phase_name)
 
         def phase_finish(self, phase_name: str) -> None:
-            self._phases.finish(phase_name)
+            with self._turn:
+                self._phases.finish(phase_name)
 
         def _report(self, phase: str) -> bool:
             """Tell the user; keep what is raised, since nothing may pass through TensorRT."""
@@ -150,7 +179,7 @@ def _make_monitor(trt: Any, progress: Progress) -> Any:
                 try:
                     if not progress(phase, self._phases.fraction):
                         self.interruption = EngineCancelled('the build was stopped')
-                except BaseException as error:  # Ctrl-C among them
+                except BaseException as error:
                     self.interruption = error
             return self.interruption is None
 

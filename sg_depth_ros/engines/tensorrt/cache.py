@@ -19,10 +19,11 @@ import re
 import time
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from sg_depth_ros.engines.comparison import ComparisonError
 from sg_depth_ros.engines.protocol import EngineCancelled, Progress
 from sg_depth_ros.files import atomic_path
 
@@ -124,6 +125,7 @@ class EngineCache:
         A cache that cannot be written costs a warning, and the engine lives in memory alone.
 
         :param review: looks at an engine that was found; what it makes of it is kept
+        :raises ComparisonError: when ``build`` or ``review`` does; the engine is not kept
         :raises EngineCancelled: when ``progress`` has answered so while another process built
         """
         path = self.directory / key.file
@@ -135,7 +137,12 @@ class EngineCache:
             except (DamagedError, OSError) as error:
                 _log.warning('%s is not used but built again: %s', path, error)
                 found = None
-            entry = review(found) if found else build()
+            try:
+                entry = review(found) if found else build()
+            except ComparisonError:
+                if locked:
+                    path.unlink(missing_ok=True)
+                raise
             if locked and entry is not found:
                 try:
                     write_entry(path, entry)
@@ -164,20 +171,19 @@ class EngineCache:
     @contextmanager
     def _locked(self, path: Path, progress: Progress) -> Iterator[bool]:
         """Hold an entry's lock; yields False, with a warning, where there can be none."""
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            lock = _Lock(path)
-        except OSError as error:
-            if not path.is_file():  # A folder of engines that is read-only on purpose is fine.
-                _unwritable(path, error)
-            yield False
-            return
-        try:
-            lock.wait(progress)
-            _remove_leftovers(path)
-            yield True
-        finally:
-            lock.close()
+        with ExitStack() as undo:
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                lock = _Lock(path)
+                undo.callback(lock.close)
+                lock.wait(progress)
+                _remove_leftovers(path)
+                locked = True
+            except OSError as error:
+                if not path.is_file():  # A folder of engines that is read-only on purpose is fine.
+                    _unwritable(path, error)
+                locked = False
+            yield locked
 
 
 class _Lock:
@@ -198,8 +204,9 @@ class _Lock:
             if self._is_current():
                 return True
             # It was removed with its entry before we got it: others lock a new file.
-            self.close()
+            removed = self._descriptor
             self._open()
+            os.close(removed)
 
     def wait(self, progress: Progress) -> None:
         """Take it, however long it takes; raises EngineCancelled."""
@@ -259,10 +266,13 @@ def write_entry(path: Path, entry: Entry) -> None:
         'sha256': [hashlib.sha256(plan).hexdigest() for plan in plans],
         'check': entry.check,
     }
+    contents = (json.dumps(description, indent=2).encode(), *plans)
     with atomic_path(path) as temporary, zipfile.ZipFile(temporary, 'w') as archive:
-        archive.writestr(_DESCRIPTION, json.dumps(description, indent=2))
-        for name, plan in zip(_PLANS, plans, strict=True):
-            archive.writestr(name, plan)
+        for name, content in zip((_DESCRIPTION, *_PLANS), contents, strict=True):
+            # Without the time: a robot's clock may not be set, and archives know none before 1980.
+            member = zipfile.ZipInfo(name)
+            member.external_attr = 0o644 << 16
+            archive.writestr(member, content)
 
 
 def _look(file: Path) -> Listed:

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from time import perf_counter
 from typing import Any
 
@@ -43,7 +42,10 @@ class Networks:
         """
         self.flavour, self.gpu = flavour, gpu
         self.messages = make_logger(flavour.trt)
-        self._runtime = flavour.trt.Runtime(self.messages)
+        try:
+            self._runtime = flavour.trt.Runtime(self.messages)
+        except TypeError as error:  # what pybind11 makes of a constructor that returns nothing
+            raise self.error('cannot start') from error
         self.segmentation = self._load(segmentation)
         self.depth = self._load(depth)
         seg_in, seg_out = self._specs(self.segmentation)
@@ -122,7 +124,7 @@ class TensorRtEngine:
             self._segment()
             self._estimate()
             resources.wait()
-            self._segment, self._estimate = self._record()  # type: ignore[method-assign]
+            self._record()
         except BaseException:
             self.close()
             raise
@@ -165,11 +167,11 @@ class TensorRtEngine:
         if not context.execute_async_v3(int(self._resources.stream)):
             raise self._networks.error('cannot run the engine')
 
-    def _record(self) -> tuple[Callable[[], None], Callable[[], None]]:
-        """Give both ways as CUDA graphs; where TensorRT cannot be recorded, as they are."""
+    def _record(self) -> None:
+        """Make CUDA graphs of both ways; where TensorRT cannot be recorded, leave them."""
         try:
-            recorded = [self._resources.captured(way) for way in (self._segment, self._estimate)]
+            segment, estimate = map(self._resources.captured, (self._segment, self._estimate))
         except EngineError as error:
             _log.warning('the engine runs without a CUDA graph, somewhat slower: %s', error)
-            return self._segment, self._estimate
-        return recorded[0], recorded[1]
+            return
+        self._segment, self._estimate = segment, estimate  # type: ignore[method-assign]

@@ -10,7 +10,7 @@ from typing import Any
 from sg_depth_ros.bundle import Bundle
 from sg_depth_ros.engines.protocol import IMAGE, EngineError, Precision
 
-RECIPE = 2
+RECIPE = 3
 """Counts the changes of what is made here, since cached engines depend on it."""
 
 
@@ -39,6 +39,7 @@ def prepare_graph(file: Path, halve: bool = False) -> bytes:
 
     model = onnx.load(file)
     _cast_images_first(model)
+    _cast_labels_from_floats(model)
     if any(node.op_type == 'QuantizeLinear' for node in model.graph.node):
         from sg_depth_ros.graph_precision import signed_integers
 
@@ -67,3 +68,17 @@ def _cast_images_first(model: Any) -> None:
         graph.node.insert(0, cast)
     # They hold the types from before.
     del graph.value_info[:]
+
+
+def _cast_labels_from_floats(model: Any) -> None:
+    """Let uint8 labels be cast from floats: of integers not every TensorRT makes them."""
+    from onnx import TensorProto, helper
+
+    graph = model.graph
+    labels = {v.name for v in graph.output if v.type.tensor_type.elem_type == TensorProto.UINT8}
+    for index, node in reversed(list(enumerate(graph.node))):
+        if node.op_type == 'Cast' and node.output[0] in labels:
+            values = f'{node.output[0]}_values'
+            cast = helper.make_node('Cast', node.input, [values], values, to=TensorProto.FLOAT)
+            node.input[0] = values
+            graph.node.insert(index, cast)

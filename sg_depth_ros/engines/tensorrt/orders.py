@@ -94,7 +94,7 @@ def make_orders(
     :param capabilities: compute capabilities of the others, separated by commas
     :param check_on: a bag or folder of images, by default those of the street
     :raises EngineError: if that cannot be built here, or not of this bundle
-    :raises ValueError: if ``capabilities`` are none
+    :raises ValueError: if ``capabilities`` are none, or ``check_on`` cannot be read
     """
     targets = [parse_capability(text) for text in capabilities.split(',') if text.strip()]
     gpu = _gpu_at_hand()
@@ -113,9 +113,12 @@ def make_orders(
     else:
         found, targets = _installed((flavour,) if flavour else FLAVOURS), [gpu.capability]
 
+    # Building takes a while: images that cannot be read must fail before.
+    spec = bundle.manifest.input
+    images = list(spread_images(check_on, COUNT, spec.width, spec.height)) if check_on else []
+
     def recorded(width: int, height: int) -> Iterable[NDArray[np.uint8]]:
-        assert check_on is not None
-        return spread_images(check_on, COUNT, width, height)
+        return images
 
     return [
         Order(
