@@ -77,8 +77,10 @@ def predict_path(
     if not first:
         reasons = '; '.join(report.skipped[:3])
         raise ValueError(f'{path} has no image that can be used: {reasons}')
-    known = [p.depth for _, p in first if np.isfinite(p.depth).any()]
-    near, far = depth_range(known) if known else (1.0, 2.0)
+    try:
+        near, far = depth_range(p.depth for _, p in first)
+    except ValueError:  # sky alone has no range
+        near, far = 1.0, 2.0
     with ExitStack() as stack:
         video = None
         if source.fps is not None:
@@ -168,7 +170,7 @@ def _predictions(
     sky_ids = ids_with('sky', labels=estimator.bundle.labels)
     for name, image in source.images:
         try:
-            fitted = None if camera is None else _fit(camera, image.shape[1], image.shape[0])
+            fitted = None if camera is None else fit_camera(camera, *image.shape[1::-1])
         except ValueError as error:
             _skip(report, name, error)
             continue
@@ -177,8 +179,8 @@ def _predictions(
         yield name, prediction
 
 
-def _fit(camera: PinholeCamera, width: int, height: int) -> PinholeCamera:
-    """Give the camera for an image of another size; refuse another aspect ratio (a crop)."""
+def fit_camera(camera: PinholeCamera, width: int, height: int) -> PinholeCamera:
+    """Give the camera of an image that was resized; raises ValueError if its shape is another."""
     if abs(camera.width * height - camera.height * width) > max(camera.width, camera.height):
         raise ValueError(
             f'the image is {width}x{height}, the camera {camera.width}x{camera.height}; '

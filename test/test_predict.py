@@ -60,6 +60,15 @@ def test_one_image_as_png(tmp_path: Path) -> None:
     assert len({tuple(color[y, 0]) for y in (0, 10, 19)}) == 3
 
 
+def test_sky_but_for_a_few_pixels_is_no_error(tmp_path: Path) -> None:
+    rgb = np.zeros((20, 40, 3), np.uint8)
+    rgb[1, 1, 0] = 80
+    save(tmp_path / 'a.png', rgb)
+    predict_path(tmp_path / 'a.png', tmp_path, Stub())
+    depth = cv2.imread(str(tmp_path / 'depth/a.png'), cv2.IMREAD_UNCHANGED)
+    assert depth.sum() == depth[1, 1] == 10 * 256
+
+
 def test_npy_keeps_sky_and_unknown_apart_and_follows_the_focal_length(tmp_path: Path) -> None:
     save(tmp_path / 'a.png', picture(80))
     wide = PinholeCamera(80, 40, 120.0, 120.0, 39.5, 19.5)

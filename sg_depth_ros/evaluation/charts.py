@@ -6,9 +6,12 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
+from itertools import cycle, pairwise
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+
+from sg_depth_ros.evaluation.summary import low_edge
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,7 +19,10 @@ if TYPE_CHECKING:
 
 TEXT_COLOR = '#010203'
 """Replaced by the colour of the page's text in the SVG."""
-COLORS = ('#3b82c4', '#e08a2e', '#7a8793', '#4f9d5d', '#b0568c', '#8a6fc4')
+COLORS = (
+    *('#3b82c4', '#e08a2e', '#7a8793', '#4f9d5d', '#b0568c', '#8a6fc4', '#c94f4f', '#2fa5a0'),
+    *('#a3a336', '#8b5e3c'),
+)
 STYLE: dict[str, Any] = {
     'font.family': 'sans-serif',
     'font.size': 9,
@@ -75,9 +81,12 @@ def _svg(figure: Figure, axes: Axes, grid: Literal['x', 'y']) -> str:
 
 def _over_distance(summary: Mapping[str, Any]) -> str:
     figure, axes = _axes(3.0)
-    for color, (name, model) in zip(COLORS, summary['models'].items(), strict=False):
-        bins = model['distances']
-        axes.plot(list(bins), [b['abs_rel'] for b in bins.values()], 'o-', color=color, label=name)
+    models = {name: model['distances'] for name, model in summary['models'].items()}
+    found = {key for distances in models.values() for key in distances}
+    bins = sorted(found, key=low_edge)
+    for color, (name, distances) in zip(cycle(COLORS), models.items(), strict=False):
+        values = [distances.get(key, {}).get('abs_rel', np.nan) for key in bins]
+        axes.plot(bins, values, 'o-', color=color, label=name)
     axes.set_xlabel('true depth, m')
     axes.set_ylabel('AbsRel')
     axes.set_ylim(bottom=0)
@@ -89,7 +98,7 @@ def _per_class(summary: Mapping[str, Any]) -> str:
     labels = list(dict.fromkeys(label for classes in models.values() for label in classes))
     figure, axes = _axes(0.9 + 0.26 * len(labels))
     thickness = 0.8 / len(models)
-    for i, (color, (name, classes)) in enumerate(zip(COLORS, models.items(), strict=False)):
+    for i, (color, (name, classes)) in enumerate(zip(cycle(COLORS), models.items(), strict=False)):
         values = [classes.get(label, {}).get('abs_rel', np.nan) for label in labels]
         rows = np.arange(len(labels)) + (i - (len(models) - 1) / 2) * thickness
         axes.barh(rows, values, thickness, color=color, label=name)
@@ -104,9 +113,9 @@ def _over_time(
 ) -> str:
     figure, axes = _axes(3.0)
     stamps = [record['stamp'] for record in records]
-    timed = all(stamp is not None for stamp in stamps)
+    timed = None not in stamps and all(early < late for early, late in pairwise(stamps))
     x = [stamp - stamps[0] for stamp in stamps] if timed else range(len(records))
-    for color, name in zip(COLORS, summary['models'], strict=False):
+    for color, name in zip(cycle(COLORS), summary['models'], strict=False):
         values = [record['models'][name]['all'][metric] for record in records]
         axes.plot(x, np.array(values, float), color=color, label=name, linewidth=1.2)
     axes.set_xlabel('time, s' if timed else 'frame')

@@ -8,6 +8,7 @@ import inspect
 import shutil
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, field, fields
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
@@ -171,12 +172,17 @@ def bag(
     ] = False,
 ) -> None:
     """Evaluate on a rosbag2 with a camera, a LiDAR and /tf_static; needs no ROS."""
+    from sg_depth_ros.evaluation.frames import EvaluationError
     from sg_depth_ros.evaluation.sources.bag import BagSource
 
+    if through_node and (options.flip or options.threads):
+        raise EvaluationError(
+            'the node sees each image once and as it comes, with threads of its own: leave --flip '
+            'and --threads out with --through-node'
+        )
     source = BagSource(path, lidar_topic, image_topic)
-    out = _output_folder(options, source)
-    first = _node_model(source.path, source.image_topic, options, out) if through_node else None
-    _evaluate(source, 'eigen-raw', options, first, occlusion=True)
+    node = partial(_node_model, source.path, source.image_topic, options) if through_node else None
+    _evaluate(source, 'eigen-raw', options, node, occlusion=True)
 
 
 @depth_command
@@ -227,7 +233,7 @@ def segmentation(
             lambda done, total: bar.update(task, completed=done, total=total),
         )
     estimator.close()
-    console = Console()
+    console = Console(markup=False)
     table = Table(title=f'{bundle} on {scores["dataset"]}, {scores["images"]} images')
     table.add_column('class')
     table.add_column('IoU', justify='right')
@@ -278,18 +284,24 @@ def _node_model(bag_path: Path, image_topic: str, options: DepthOptions, out: Pa
             ),
         )
     name = f'{loaded.manifest.name} through the node'
-    return RecordedModel(record, name, f'{loaded.digest[:16]} on {options.engine}')
+    identity = f'{loaded.digest[:16]} on {options.engine}'
+    if options.camera_height is not None:
+        identity += f', camera {options.camera_height:g} m over the road'
+    return RecordedModel(record, name, identity)
 
 
 def _evaluate(
     source: Source,
     base: str,
     options: DepthOptions,
-    first: Model | None = None,
+    node: Callable[[Path], Model] | None = None,
     occlusion: bool = False,
     card_pictures: bool = False,
 ) -> None:
-    """Run one evaluation as the options say and print its table; Ctrl-C keeps what is done."""
+    """Run one evaluation as the options say and print its table; Ctrl-C keeps what is done.
+
+    :param node: makes the first model in the place of the bundle, given the folder for results
+    """
     from sg_depth_ros.bundle import add_metric, load_bundle
     from sg_depth_ros.evaluation.card import depth_metric
     from sg_depth_ros.evaluation.models import OnnxOptions
@@ -320,11 +332,13 @@ def _evaluate(
     )
     out = _output_folder(options, source)
     run_options = RunOptions(out, options.limit, options.resume, options.images)
-    console = Console()
+    console = Console(markup=False)
     loading = ModelOptions(options.engine, options.threads, options.camera_height, onnx)
     factory = ModelFactory(source, protocol, loading)
+    # The node plays the whole bag: only after all options have been found good.
+    first = node(out) if node else options.bundle
     with console.status('fitting the baselines, loading the models'):
-        models = factory.make_all(first or options.bundle, options.compare)
+        models = factory.make_all(first, options.compare)
     try:
         with progress_bar() as bar:
             task = bar.add_task('frames', total=None, note='')
@@ -343,7 +357,7 @@ def _evaluate(
         worst = report(measured, source, models[0], protocol, run_options)
     if options.card:
         metric = depth_metric(
-            measured.summary, models[0].name, options.camera_height, through_node=first is not None
+            measured.summary, models[0].name, options.camera_height, through_node=node is not None
         )
         failures = jpeg(sheet(worst)) if card_pictures and worst else None
         add_metric(options.bundle, metric, failures)

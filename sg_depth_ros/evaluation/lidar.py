@@ -60,5 +60,5 @@ def remove_occluded(
     """
     filled = np.where(depth_hw > 0, depth_hw, FAR_M).astype(np.float32)
     nearest = cv2.erode(filled, np.ones((2 * radius + 1, 2 * radius + 1), np.uint8))
-    hidden = np.isfinite(depth_hw) & (depth_hw > ratio * nearest)
+    hidden = np.isfinite(depth_hw) & (depth_hw / ratio > nearest)
     return np.where(hidden, np.float32(np.nan), depth_hw).astype(np.float32)

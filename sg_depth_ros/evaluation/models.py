@@ -26,6 +26,12 @@ Normalisation = Literal['imagenet', 'unit', 'symmetric', 'bytes']
 
 IMAGENET_MEAN = np.array((0.485, 0.456, 0.406), np.float32)
 IMAGENET_STD = np.array((0.229, 0.224, 0.225), np.float32)
+TYPES: dict[str, type[np.generic]] = {
+    'tensor(uint8)': np.uint8,
+    'tensor(float16)': np.float16,
+    'tensor(float)': np.float32,
+}
+"""Inputs that an image can be given to, by ONNX Runtime's name."""
 
 
 class BundleModel:
@@ -128,13 +134,14 @@ class OnnxModel:
         self.identity = f'{sha256(path)[:16]}, {options}'
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         shape = list(inputs[0].shape)
-        if len(inputs) != 1 or len(shape) != 4 or 3 not in (shape[1], shape[3]):
+        is_image = len(shape) == 4 and 3 in (shape[1], shape[3]) and inputs[0].type in TYPES
+        if len(inputs) != 1 or not is_image:
             raise EvaluationError(
-                f'{path} takes {[(i.name, i.shape) for i in inputs]}; expected one image of '
-                'shape (1, 3, H, W) or (1, H, W, 3)'
+                f'{path} takes {[(i.name, i.type, i.shape) for i in inputs]}; expected one image '
+                f'of shape (1, 3, H, W) or (1, H, W, 3), {" or ".join(TYPES)}'
             )
         self._input = inputs[0].name
-        self._dtype = np.dtype(np.uint8 if 'uint8' in inputs[0].type else np.float32)
+        self._dtype = TYPES[inputs[0].type]
         self._channels_first = shape[1] == 3
         height, width = shape[2:] if self._channels_first else shape[1:3]
         if isinstance(width, int) and isinstance(height, int):
@@ -149,7 +156,15 @@ class OnnxModel:
     def predict(self, frame: Frame) -> Output:
         """Predict depth at the network's size; the focal length is not corrected for."""
         start = perf_counter()
-        answer = self._session.run([self._output], {self._input: self._prepare(frame.image)})[0]
+        image = self._prepare(frame.image)
+        try:
+            [answer] = self._session.run([self._output], {self._input: image})
+        except Exception as error:  # ONNX Runtime's exceptions have no public base
+            reason = ' '.join(str(error).split())
+            raise EvaluationError(
+                f'{self.name} fails on an image of shape {image.shape} ({reason}); where its '
+                'input size is open, give it another: --onnx-size WxH'
+            ) from error
         values = np.asarray(answer, np.float32).squeeze()
         if values.ndim != 2:
             raise EvaluationError(
@@ -165,7 +180,7 @@ class OnnxModel:
         shrinks = image_hw3.shape[1] >= self._size[0] and image_hw3.shape[0] >= self._size[1]
         method = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
         resized: NDArray[Any] = cv2.resize(image_hw3, self._size, interpolation=method)
-        if self._dtype == np.float32:
+        if self._dtype != np.uint8:
             resized = resized.astype(np.float32)
             if self._options.normalisation == 'symmetric':
                 resized = resized / 127.5 - 1

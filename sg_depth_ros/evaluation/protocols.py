@@ -121,10 +121,13 @@ def _lerp(
     values_ab: NDArray[np.floating], positions_n: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Interpolate the rows of (A, B) linearly at fractional positions: (N, B)."""
-    low = np.minimum(positions_n.astype(np.intp), max(len(values_ab) - 2, 0))
+    low = positions_n.astype(np.intp)
     high = np.minimum(low + 1, len(values_ab) - 1)
     weight_n1 = (positions_n - low)[:, None]
-    return np.asarray((1 - weight_n1) * values_ab[low] + weight_n1 * values_ab[high])
+    with np.errstate(invalid='ignore'):
+        mixed = (1 - weight_n1) * values_ab[low] + weight_n1 * values_ab[high]
+    # A neighbour of no weight does not count, not even sky, where 0 * inf is NaN.
+    return np.where(weight_n1 == 0, values_ab[low], mixed)
 
 
 def fuse_flipped(

@@ -14,6 +14,8 @@ from sg_depth_ros.evaluation.frames import EvaluationError, Frame, Output
 
 DEPTH_TOPIC = '/depth/image_rect'
 LABELS_TOPIC = '/semantic/image'
+WAITING_FRAMES = 50
+"""Depth and labels of a frame lie no farther apart; of one that is withheld labels alone come."""
 
 
 class RecordedModel:
@@ -62,6 +64,8 @@ class RecordedModel:
                 if len(parts) == len(self._topics):
                     del waiting[item.stamp_ns]
                     yield item.stamp_ns, _output(parts)
+                elif len(waiting) > WAITING_FRAMES:
+                    del waiting[next(iter(waiting))]
 
 
 def _output(parts: dict[str, BagMessage]) -> Output:

@@ -6,12 +6,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import yaml
 from numpy.typing import NDArray
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from sg_depth_ros.evaluation.frames import EvaluationError
 from sg_depth_ros.image_files import list_images, read_labels, read_rgb
@@ -24,12 +24,13 @@ Predict = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
 class ClassMapping(BaseModel, extra='forbid', frozen=True):
     """What a data set's classes are, and which of the model's labels mean each.
 
-    ``classes`` names the classes by their id in the label images; ``void`` ids are not counted.
+    ``classes`` names the classes by their id in the label images, 0 to 254; ``void`` ids are not
+    counted.
     ``labels`` gives for a label name of the model the class that it counts as; a label that is
     not listed counts as wrong everywhere.
     """
 
-    classes: dict[int, str]
+    classes: dict[Annotated[int, Field(ge=0, lt=VOID)], str]
     void: list[int]
     labels: dict[str, str]
 
@@ -43,7 +44,7 @@ def read_mapping(path: str | Path) -> ClassMapping:
         fault = error.errors()[0]
         key = '.'.join(str(part) for part in fault['loc'])
         raise EvaluationError(f'{path}: {key}: {fault["msg"]}') from error
-    except (OSError, TypeError, yaml.YAMLError) as error:
+    except (OSError, TypeError, UnicodeDecodeError, yaml.YAMLError) as error:
         reason = ' '.join(str(error).split())
         raise EvaluationError(
             f'{path} is no class mapping ({reason}); expected YAML with classes, void and labels'

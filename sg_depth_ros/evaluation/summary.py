@@ -37,22 +37,32 @@ def summarise(
 ) -> dict[str, Any]:
     """Average the records of :func:`runner.run` and compare the first model with the others.
 
-    Raises EvaluationError if there is no frame with truth.
+    Raises EvaluationError if there is no frame with truth, or the first model has depth in none.
     """
     names = list(settings['models'])
-    usable = [record for record in records if record['models'][names[0]]['all']['pixels']]
+    # Coverage is the share of the true pixels: NaN where there are none.
+    usable = [r for r in records if not math.isnan(_value(r, names[0], 'coverage'))]
     if not usable:
         raise EvaluationError(
             f'no frame of {settings["dataset"]} has truth under the protocol {protocol.name}; '
             'check the truth or choose another --protocol'
         )
+    errors = [_value(record, names[0], 'abs_rel') for record in usable]
+    answered = [index for index, error in enumerate(errors) if not math.isnan(error)]
+    if not answered:
+        raise EvaluationError(
+            f'{names[0]} gives no depth where truth is, in all {len(usable)} frames; look at what '
+            'it predicts (with --camera-height it needs a road in sight)'
+        )
     notes = list(notes)
     if len(usable) < settings['frames']:
         notes.append(f'{settings["frames"] - len(usable)} frames gave nothing to compare')
-    errors = [_value(record, names[0], 'abs_rel') for record in usable]
-    ranked = sorted(range(len(usable)), key=lambda index: errors[index])
-    best = _apart(ranked, (len(usable) + 1) // 2)
-    worst = _apart(ranked[::-1], len(usable) // 2)
+    for name in names:
+        if silent := sum(math.isnan(value) for value in _column(usable, name, 'abs_rel')):
+            notes.append(f'{name} has no depth in {silent} frames: only its coverage counts them')
+    ranked = sorted(answered, key=lambda index: errors[index])
+    best = _apart(ranked, (len(ranked) + 1) // 2)
+    worst = _apart(ranked[::-1], len(ranked) // 2)
     origins = sorted({record['labels'] for record in usable if record['labels']})
     return {
         'format': FORMAT,
@@ -118,7 +128,7 @@ def _summarise_model(records: Records, name: str) -> dict[str, Any]:
         for label in CLASS_NAMES.values()
         if (values := _mean_parts(score['classes'].get(label) for score in scores))
     }
-    bins = sorted({key for score in scores for key in score['distances']}, key=_low_edge)
+    bins = sorted({key for score in scores for key in score['distances']}, key=low_edge)
     return {
         'mean': {
             metric: asdict(bootstrap_mean(_column(records, name, metric)))
@@ -143,7 +153,8 @@ def _summarise_model(records: Records, name: str) -> dict[str, Any]:
     }
 
 
-def _low_edge(key: str) -> float:
+def low_edge(key: str) -> float:
+    """Give the lower edge in metres of a distance bin, by which they are in order."""
     return float(key.partition('-')[0])
 
 
@@ -213,7 +224,7 @@ def parse_limits(limits: Sequence[str]) -> dict[str, float]:
             parsed[metric] = float(number)
         except ValueError:
             metric = ''
-        if metric not in (*ERRORS, 'coverage'):
+        if metric not in (*ERRORS, 'coverage') or math.isnan(parsed[metric]):
             raise EvaluationError(
                 f'found the limit {limit!r}, expected METRIC=NUMBER with one of '
                 f'{", ".join((*ERRORS, "coverage"))}'

@@ -60,7 +60,18 @@ def write_folder(path):
     return path
 
 
-def write_bag(path, *, tf=True, lidar_offset_s=0.0, transform=LIDAR_IN_CAMERA, info=True):
+def write_bag(
+    path,
+    *,
+    tf=True,
+    lidar_offset_s=0.0,
+    transform=LIDAR_IN_CAMERA,
+    info=True,
+    camera='/camera/image_rect',
+    distortion=0.0,
+    empty_sweeps=(),
+    image_frame='camera_optical',
+):
     """Write four frames with sweeps; the arguments break it in the ways that bags are broken."""
     with BagWriter(path) as bag:
         if tf:
@@ -71,11 +82,13 @@ def write_bag(path, *, tf=True, lidar_offset_s=0.0, transform=LIDAR_IN_CAMERA, i
             image, depth = road(frame)
             if info:
                 message = camera_info_message(CAMERA, stamp, 'camera_optical')
+                message.d[0] = distortion
                 bag.write('/camera/camera_info', message, stamp)
-            message = compressed_image_message(image, stamp, 'camera_optical', 'png')
-            bag.write('/camera/image_rect/compressed', message, stamp)
+            message = compressed_image_message(image, stamp, image_frame, 'png')
+            bag.write(f'{camera}/compressed', message, stamp)
             stamp += round(lidar_offset_s * 1e9)
-            message = point_cloud_message(lidar_points(depth), stamp, 'lidar')
+            points = lidar_points(depth)[: 0 if frame in empty_sweeps else None]
+            message = point_cloud_message(points, stamp, 'lidar')
             bag.write('/points', message, stamp)
     return path
 
@@ -115,11 +128,11 @@ car (uint8[1,{h},{w},3] image) => (uint8[1,{h},{w}] labels)
 """
 
 
-def red_graph(*, inverse=False, channels_first=True, dynamic=False):
+def red_graph(*, inverse=False, channels_first=True, dynamic=False, kind=None):
     """Serialise a network whose depth is the image's red channel / 4, or the inverse of it."""
     width, height = ('w', 'h') if dynamic else (CAMERA.width, CAMERA.height)
     text = RED_TEXT.format(
-        kind='float' if channels_first else 'uint8',
+        kind=kind or ('float' if channels_first else 'uint8'),
         shape=f'3,{height},{width}' if channels_first else f'{height},{width},3',
         axis=1 if channels_first else 3,
         last='Reciprocal' if inverse else 'Identity',

@@ -4,14 +4,19 @@ import json
 import shutil
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import cv2
+import numpy as np
 import pytest
 from evaluation_worlds import CAMERA, image_to_depth
 from typer.testing import CliRunner
 
+from sg_depth_ros.bags import BagWriter, image_message
 from sg_depth_ros.bundle import load_bundle
 from sg_depth_ros.evaluation.commands import app
+from sg_depth_ros.evaluation.recorded import DEPTH_TOPIC
+from sg_depth_ros.evaluation.sources.bag import BagSource
 
 
 def invoke(*arguments):
@@ -58,6 +63,14 @@ def test_limit_that_is_broken_is_exit_code_1(folder, tmp_path):
     result = invoke(*arguments, '--fail-under', 'abs_rel=0.001')
     assert result.exit_code == 1
     assert 'at most 0.001 was asked for' in result.output
+
+
+def test_names_with_brackets_are_shown_whole(folder, tmp_path):
+    world, out = folder.rename(tmp_path / 'day [front]'), tmp_path / 'out[/b]'
+    result = invoke('folder', world, '--bundle', 'truth', '--out', out, '--no-images')
+    assert result.exit_code == 0, result.output
+    assert 'day [front]' in result.output
+    assert 'out[/b]' in ''.join(result.output.split())
 
 
 def test_bag_command_removes_occluded_returns(bag, tmp_path):
@@ -140,6 +153,52 @@ def test_through_the_node_gives_the_same_numbers(bag, bundle, tmp_path):
     found = figures(tmp_path / 'online')['models']['red through the node']
     assert found['mean'] == expected['mean']
     assert found['classes'] == expected['classes']
+
+
+def fake_node(monkeypatch, stamps):
+    """Let the node publish 10 m for each stamp; give the list of bags that were played."""
+    played = []
+
+    def replay(path, record, log, options, progress):
+        played.append(path)
+        with BagWriter(record) as bag:
+            for stamp in stamps:
+                depth = np.full((CAMERA.height, CAMERA.width), 10, np.float32)
+                bag.write(DEPTH_TOPIC, image_message(depth, stamp, 'camera'), stamp)
+
+    module = SimpleNamespace(replay=replay, ReplayOptions=lambda *values: values)
+    monkeypatch.setitem(sys.modules, 'sg_depth_ros.ros.replay', module)
+    return played
+
+
+def test_resuming_the_node_at_another_camera_height_is_refused(bag, bundle, tmp_path, monkeypatch):
+    fake_node(monkeypatch, [int(name) for name in BagSource(bag).names()])
+    common = ('bag', bag, '--bundle', bundle, '--through-node', '--out', tmp_path, '--no-images')
+    result = invoke(*common, '--camera-height', '1.5')
+    assert result.exit_code == 0, result.output
+    assert invoke(*common, '--resume', '--camera-height', '1.5').exit_code == 0
+    result = invoke(*common, '--resume', '--camera-height', '3')
+    assert 'without --resume' in str(result.exception)
+
+
+@pytest.mark.parametrize(
+    ('options', 'match'),
+    [
+        (['--flip'], 'leave --flip and --threads out'),
+        (['--threads', '2'], 'leave --flip and --threads out'),
+        (['--protocol', 'kitti'], "no protocol 'kitti'"),
+        (['--fail-under', 'absrel=0.2'], 'METRIC=NUMBER'),
+    ],
+)
+def test_bad_options_are_refused_before_the_node_plays(
+    bag, bundle, tmp_path, monkeypatch, options, match
+):
+    played = fake_node(monkeypatch, [])
+    result = invoke(
+        *('bag', bag, '--bundle', bundle, '--through-node', '--out', tmp_path / 'out', *options)
+    )
+    assert match in str(result.exception)
+    assert not played
 
 
 def test_ctrl_c_says_how_to_go_on(folder, tmp_path, monkeypatch):

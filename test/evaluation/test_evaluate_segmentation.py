@@ -60,10 +60,13 @@ def test_camvid_mapping_covers_all_labels_and_classes():
         ('classes: {0: a}\nvoid: []\nlabels: {}\ncolours: 1\n', 'colours'),
         ('classes: {0: a}\nlabels: {}\n', 'void'),
         ('- 1\n', 'no class mapping'),
+        ('classes: {300: a}\nvoid: []\nlabels: {}\n', 'classes.300.*less than 255'),
+        ('classes: {-1: a}\nvoid: []\nlabels: {}\n', 'classes.-1.*greater'),
+        ('classes: {0: \xe4}\nvoid: []\nlabels: {}\n', 'no class mapping'),
     ],
 )
 def test_bad_mappings(tmp_path, text, match):
-    (tmp_path / 'mapping.yaml').write_text(text)
+    (tmp_path / 'mapping.yaml').write_text(text, encoding='latin-1')
     with pytest.raises(EvaluationError, match=match):
         read_mapping(tmp_path / 'mapping.yaml')
 

@@ -50,3 +50,9 @@ def test_sky_and_smooth_ground_stay():
     cleaned = remove_occluded(depth)
     assert np.isposinf(cleaned[0]).all()
     assert np.array_equal(cleaned, depth)
+
+
+@pytest.mark.filterwarnings('error')
+def test_wide_sky_stays_without_a_warning():
+    depth = np.full((30, 30), np.inf, np.float32)
+    assert np.array_equal(remove_occluded(depth), depth)

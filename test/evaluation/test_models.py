@@ -47,6 +47,12 @@ def test_foreign_normalisation(tmp_path, normalisation, expected):
     assert output.depth == pytest.approx(expected(IMAGE[..., 0].astype(float)), abs=1e-5)
 
 
+def test_foreign_network_in_half_precision(tmp_path):
+    path = image_to_depth(tmp_path / 'half.onnx', kind='float16')
+    output = OnnxModel(path, OnnxOptions(None, 'bytes')).predict(FRAME)
+    assert output.depth == pytest.approx(IMAGE[..., 0] / 4)
+
+
 def test_foreign_size(tmp_path):
     path = image_to_depth(tmp_path / 'open.onnx', dynamic=True)
     with pytest.raises(EvaluationError, match='--onnx-size'):
@@ -71,6 +77,14 @@ def test_foreign_network_complains_clearly(tmp_path):
     (tmp_path / 'bad.onnx').write_bytes(b'no network')
     with pytest.raises(EvaluationError, match='cannot be loaded'):
         OnnxModel(tmp_path / 'bad.onnx')
+    with pytest.raises(EvaluationError, match=r'tensor\(double\).*expected one image'):
+        OnnxModel(image_to_depth(tmp_path / 'double.onnx', kind='double'))
+    model = OnnxModel(image_to_depth(tmp_path / 'fixed.onnx'))
+    model._size = (50, 50)
+    with pytest.raises(
+        EvaluationError, match=r'fixed fails on an image of shape \(1, 3, 50, 50\)'
+    ):
+        model.predict(FRAME)
 
 
 def test_prior_is_the_median_of_the_other_frames():

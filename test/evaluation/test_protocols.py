@@ -82,6 +82,16 @@ def test_unknown_stays_unknown_and_sky_stays_sky():
     assert np.isposinf(resized[5:]).all()
 
 
+@pytest.mark.filterwarnings('error')
+@pytest.mark.parametrize('height', [8, 7, 4])
+def test_sky_stays_sky_where_corners_are_aligned(height):
+    depth = np.full((4, 4), np.inf, np.float32)
+    depth[2:] = 10
+    resized = resize_prediction(depth, height, 9, 'depth')
+    assert np.isposinf(resized[: height // 2]).all()
+    assert (resized[-height // 4 :] == 10).all()
+
+
 def test_flip_fuses_as_godard():
     width = 201
     left = np.full((2, width), 1 / 0.2, np.float32)

@@ -1,5 +1,7 @@
 # Copyright 2026 The sg_depth_ros authors
 # SPDX-License-Identifier: Apache-2.0
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -30,6 +32,21 @@ def test_depth_and_labels_are_found_by_stamp(tmp_path):
         assert (output.labels == stamp // 100).all()
     assert np.isnan(model.predict(frame(300)).depth).all()
     assert model.predict(frame(400)).depth[1, 1] == 400
+
+
+def test_labels_of_withheld_frames_do_not_pile_up(tmp_path):
+    labels = np.zeros((200, 500), np.uint8)
+    with BagWriter(tmp_path / 'bag') as bag:
+        for stamp in range(1, 401):
+            bag.write(LABELS_TOPIC, image_message(labels, stamp, 'camera'), stamp)
+        bag.write(DEPTH_TOPIC, image_message(np.ones((4, 6), np.float32), 400, 'camera'), 400)
+    model = RecordedModel(tmp_path / 'bag', 'node', 'x')
+    tracemalloc.start()
+    assert (model.predict(frame(400)).depth == 1).all()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    # The bag holds 400 of them.
+    assert peak < 200 * labels.nbytes
 
 
 def test_what_is_no_depth_is_refused(tmp_path):

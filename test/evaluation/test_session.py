@@ -149,12 +149,36 @@ def test_frames_without_truth_are_counted(folder, tmp_path):
         measure(FolderSource(folder), [Truth()], PROTOCOL, RunOptions(tmp_path / 'o', limit=2))
 
 
+class Silent(Truth):
+    """Answers some frames only, as a node does that has no scale yet."""
+
+    def __init__(self, *answered):
+        self.answered = answered
+
+    def predict(self, frame):
+        truth = super().predict(frame)
+        return truth if frame.name in self.answered else Output(np.full((1, 1), np.nan))
+
+
+def test_frames_without_an_answer_cost_coverage(folder, tmp_path):
+    summary = evaluate_folder(folder, tmp_path / 'out', Silent('003'), with_report=True)
+    model = summary['models']['truth']
+    assert summary['frames'] == 4
+    assert model['mean']['coverage']['mean'] == 0.25
+    assert model['mean']['abs_rel'] == {'mean': 0, 'low': 0, 'high': 0}
+    assert 'truth has no depth in 3 frames' in summary['notes'][0]
+    assert (summary['best'], summary['worst']) == (['003'], [])
+    assert broken_limits(summary, parse_limits(['coverage=0.9']))
+    with pytest.raises(EvaluationError, match='truth gives no depth where truth is, in all 4'):
+        evaluate_folder(folder, tmp_path / 'out', Silent())
+
+
 def test_limits(folder, tmp_path):
     summary = evaluate_folder(folder, tmp_path / 'out', Factor(1.2))
     assert broken_limits(summary, parse_limits(['abs_rel=0.21', 'delta1=0.99'])) == []
     broken = broken_limits(summary, parse_limits(['abs_rel=0.19', 'rmse=100', 'coverage=1.1']))
     assert [sentence.split()[2] for sentence in broken] == ['abs_rel', 'coverage']
-    for bad in ('abs_rel', 'absrel=0.2', 'abs_rel=low'):
+    for bad in ('abs_rel', 'absrel=0.2', 'abs_rel=low', 'abs_rel=nan'):
         with pytest.raises(EvaluationError, match='METRIC=NUMBER'):
             parse_limits([bad])
 

@@ -12,7 +12,12 @@ from sg_depth_ros.evaluation.frames import EvaluationError
 from sg_depth_ros.evaluation.metrics import compute_depth_errors
 from sg_depth_ros.evaluation.sources.bag import BagSource
 from sg_depth_ros.evaluation.sources.folder import FolderSource
-from sg_depth_ros.evaluation.sources.kitti import KittiSource, raw_lidar_depth, read_split
+from sg_depth_ros.evaluation.sources.kitti import (
+    KittiSource,
+    raw_lidar_depth,
+    read_calibration,
+    read_split,
+)
 from sg_depth_ros.image_files import ImageFileError
 
 DATA = Path(os.environ.get('SG_DEPTH_DATA', '../shared/data'))
@@ -50,6 +55,16 @@ def test_folder_complains_clearly(folder):
     cv2.imwrite(str(folder / 'depth/000.png'), np.zeros((64, 96), np.uint8))
     with pytest.raises(ImageFileError, match='16-bit gray PNG'):
         list(FolderSource(folder).frames({'000'}))
+
+
+def test_folder_scales_its_camera_to_images_that_were_resized(folder):
+    (folder / 'intrinsics.csv').unlink()
+    CAMERA.resized(192, 128).to_json(folder / 'camera.json')
+    frame = next(iter(FolderSource(folder).frames({'002'})))
+    assert frame.camera == CAMERA
+    CAMERA.resized(192, 64).to_json(folder / 'camera.json')
+    with pytest.raises(EvaluationError, match='002: the image is 96x64, the camera 192x64'):
+        list(FolderSource(folder).frames({'002'}))
 
 
 def test_bag_gives_the_truth_of_the_world(bag):
@@ -102,11 +117,30 @@ def test_bag_takes_sweeps_within_half_a_turn(tmp_path):
         ({'lidar_offset_s': 60.0}, 'no image has a LiDAR sweep.*one clock'),
         ({'info': False}, 'no valid camera_info'),
         ({'transform': np.eye(4)}, 'no optical frame'),
+        ({'empty_sweeps': range(4)}, 'no sweep has 50 points'),
     ],
 )
 def test_bag_says_what_is_missing(tmp_path, broken, match):
     with pytest.raises(EvaluationError, match=match):
         BagSource(write_bag(tmp_path / 'broken', **broken))
+
+
+def test_bag_images_without_a_frame_have_that_of_their_camera_info(tmp_path):
+    source = BagSource(write_bag(tmp_path / 'nameless', image_frame=''))
+    assert next(source.frames(source.names())).truth[-1, 0] > 0
+
+
+def test_bag_may_begin_with_an_empty_sweep(tmp_path):
+    source = BagSource(write_bag(tmp_path / 'cold', empty_sweeps=[0]))
+    seen = [bool((frame.truth > 0).any()) for frame in source.frames(source.names())]
+    assert seen == [False, True, True, True]
+
+
+def test_bag_of_a_lens_that_distorts_is_noted(tmp_path):
+    raw = BagSource(write_bag(tmp_path / 'raw', camera='/camera/image_raw', distortion=-0.3))
+    assert 'lens distortion' in raw.notes[0]
+    assert not BagSource(write_bag(tmp_path / 'rectified', distortion=-0.3)).notes
+    assert not BagSource(write_bag(tmp_path / 'pinhole', camera='/camera/image_raw')).notes
 
 
 def test_bag_topics(bag, tmp_path):
@@ -166,6 +200,32 @@ def test_kitti_raw(tmp_path):
     for (row, column), depth in expected.items():
         assert truth[row, column] == pytest.approx(depth, rel=1e-5)
     assert np.array_equal(dict(source.truths())[frames[0].name], truth, equal_nan=True)
+
+
+def test_kitti_scales_its_camera_to_images_that_were_resized(tmp_path):
+    source = KittiSource(tmp_path, write_kitti(tmp_path))
+    for file in tmp_path.glob('*/*/image_02/data/*.png'):
+        cv2.imwrite(str(file), np.zeros((32, 48, 3), np.uint8))
+    frame = next(iter(source.frames(source.names())))
+    assert frame.camera == CAMERA.resized(48, 32)
+    assert frame.truth.shape == (64, 96)
+
+
+def test_kitti_names_the_file_that_is_not_whole(tmp_path):
+    source = KittiSource(tmp_path, write_kitti(tmp_path))
+    calibration = tmp_path / '2011_09_26/calib_cam_to_cam.txt'
+    whole = calibration.read_text()
+    for left, missing in (('R_rect_00: 1 0 0 0 1 0 0 0 1\n', 'P_rect_02'), ('', 'R_rect_00')):
+        calibration.write_text(left)
+        read_calibration.cache_clear()
+        with pytest.raises(EvaluationError, match=f'calib_cam_to_cam.txt has no {missing}'):
+            next(source.truths())
+    calibration.write_text(whole)
+    read_calibration.cache_clear()
+    [scan, _] = sorted(tmp_path.glob('*/*/velodyne_points/data/*.bin'))
+    scan.write_bytes(scan.read_bytes()[:-4])
+    with pytest.raises(EvaluationError, match=r'0000000005\.bin ends within a point'):
+        next(source.truths())
 
 
 def test_kitti_truth_is_moved_by_one_and_measured_from_the_lidar():

@@ -136,7 +136,8 @@ def write_kitti_raw(root, frames=6):
     for name in ('image_02/data', 'oxts/data'):
         (folder / name).mkdir(parents=True)
     matrix = f'{CAMERA.fx} 0 {CAMERA.cx} 45 0 {CAMERA.fy} {CAMERA.cy} 0 0 0 1 0'
-    (root / date / 'calib_cam_to_cam.txt').write_text(f'P_rect_02: {matrix}\n')
+    size = f'{CAMERA.width} {CAMERA.height}'
+    (root / date / 'calib_cam_to_cam.txt').write_text(f'S_rect_02: {size}\nP_rect_02: {matrix}\n')
     times = []
     for i in range(frames):
         cv2.imwrite(str(folder / f'image_02/data/{i:010d}.png'), picture(i)[..., ::-1])
@@ -160,6 +161,22 @@ def test_kitti_raw_has_splits_calibration_and_speed(tmp_path):
     assert whole.clips[0].selection.targets.tolist() == [1, 2, 3, 4]
     with pytest.raises(ValueError, match='unpack KITTI raw'):
         KittiRawSource(path=tmp_path / date).sequences()
+
+
+def test_kitti_raw_may_have_been_made_smaller(tmp_path):
+    date, drive = write_kitti_raw(tmp_path)
+    width, height = CAMERA.width // 2, CAMERA.height // 2
+    for file in (tmp_path / date / drive / 'image_02/data').iterdir():
+        cv2.imwrite(str(file), cv2.resize(cv2.imread(str(file)), (width, height)))
+    (sequence,) = KittiRawSource(path=tmp_path).sequences()
+    assert sequence.camera == CAMERA.resized(width, height)
+
+
+def test_kitti_calibration_that_is_not_whole_is_named(tmp_path):
+    date, _ = write_kitti_raw(tmp_path)
+    (tmp_path / date / 'calib_cam_to_cam.txt').write_text('S_rect_02: 64 48\n')
+    with pytest.raises(ValueError, match=r'calib_cam_to_cam\.txt has no P_rect_02 of 3 x 4'):
+        KittiRawSource(path=tmp_path).sequences()
 
 
 def test_kitti_odometry_has_poses_and_times(tmp_path):

@@ -11,7 +11,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sg_depth_ros.bags import BagError, BagMessage, BagReader, point_cloud_array
+from sg_depth_ros.bags import (
+    BagError,
+    BagMessage,
+    BagReader,
+    is_rectified_topic,
+    point_cloud_array,
+)
 from sg_depth_ros.evaluation.frames import EvaluationError, Frame
 from sg_depth_ros.evaluation.lidar import project_points
 
@@ -85,21 +91,27 @@ class BagSource:
         self.image_topic = bag.choose_image_topic(image_topic)
         self._lidar_topic = _choose_lidar(bag, lidar_topic)
         camera = bag.camera_info(self.image_topic)
-        if camera is None:
+        info_topic = bag.camera_info_topic(self.image_topic)
+        if camera is None or info_topic is None:
             raise EvaluationError(
                 f'{self.path} has no valid camera_info for {self.image_topic}; the LiDAR cannot '
                 'be projected without intrinsics: record it calibrated'
             )
         self.camera = camera
+        info = next(bag.messages([info_topic])).message
+        if any(info.d) and not is_rectified_topic(self.image_topic):
+            self.notes.append(
+                f'camera_info has lens distortion and {self.image_topic} does not look rectified: '
+                'depth and the projection of the LiDAR are wrong towards the borders; record the '
+                'image_rect of image_proc'
+            )
         stamps: dict[str, list[int]] = {self.image_topic: [], self._lidar_topic: []}
-        frame_ids: dict[str, str] = {}
-        first_sweep = None
+        lidar_frame = ''
         for item in bag.messages(stamps):
             stamps[item.topic].append(item.stamp_ns)
-            frame_ids.setdefault(item.topic, item.message.header.frame_id)
-            if first_sweep is None and item.topic == self._lidar_topic:
-                first_sweep = _points(item)
-        camera_frame, lidar_frame = (frame_ids.get(topic, '') for topic in stamps)
+            if item.topic == self._lidar_topic:
+                lidar_frame = item.message.header.frame_id
+        camera_frame = bag.frame_id(self.image_topic)
         try:
             transforms = bag.static_transforms()
             self._camera_from_lidar = transforms.lookup(camera_frame, lidar_frame)
@@ -109,10 +121,11 @@ class BagSource:
                 f'{lidar_frame!r} against {camera_frame!r}'
             ) from error
         self._match(*stamps.values())
-        returns = 0 if first_sweep is None else int((self._project(first_sweep) > 0).sum())
-        if returns < FEWEST_RETURNS:
+        # The first sweeps of a LiDAR that has just been started may be empty.
+        sweeps = (_points(item) for item in bag.messages([self._lidar_topic]))
+        if all((self._project(points) > 0).sum() < FEWEST_RETURNS for points in sweeps):
             raise EvaluationError(
-                f'only {returns} points of the first sweep fall into the image: the transform '
+                f'no sweep has {FEWEST_RETURNS} points that fall into the image: the transform '
                 f'from {lidar_frame!r} to {camera_frame!r} is wrong, or {camera_frame!r} is no '
                 'optical frame (x right, y down, z forward); correct /tf_static or frame_id'
             )

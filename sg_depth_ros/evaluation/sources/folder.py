@@ -19,14 +19,15 @@ from sg_depth_ros.image_files import (
     read_labels,
     read_rgb,
 )
+from sg_depth_ros.predict import fit_camera
 
 
 class FolderSource:
     """``images/`` and ``depth/``, with ``labels/`` and intrinsics where they are.
 
     Depth and labels are PNG of the image's stem. ``intrinsics.csv`` has the columns name, fx, fy,
-    cx, cy; ``camera.json`` is one camera for all. Without either, depth is not corrected for the
-    focal length.
+    cx, cy of the image as it is; ``camera.json`` is one camera for all, also for images that were
+    resized. Without either, depth is not corrected for the focal length.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -51,8 +52,11 @@ class FolderSource:
             )
         missing = len(images) - len(self._images)
         self.notes = [f'{missing} images have no depth and are left out'] if missing else []
-        self._cameras = _read_cameras(self.path, self._images)
-        if not self._cameras:
+        self._intrinsics = _read_intrinsics(self.path, self._images)
+        file = self.path / 'camera.json'
+        shared = self._intrinsics is None and file.is_file()
+        self._camera = PinholeCamera.from_json(file) if shared else None
+        if self._intrinsics is None and self._camera is None:
             self.notes.append('no intrinsics.csv or camera.json: no correction for focal length')
 
     def names(self) -> list[str]:
@@ -81,29 +85,32 @@ class FolderSource:
                 f'{name}: image, depth and labels must have one size, found {size}, {truth.shape}'
                 f'{"" if labels is None else f" and {labels.shape}"}'
             )
-        intrinsics = self._cameras.get(name, self._cameras.get(''))
-        camera = PinholeCamera(size[1], size[0], *intrinsics) if intrinsics else None
-        return Frame(name, image, truth, camera, labels)
+        return Frame(name, image, truth, self._camera_of(name, *size), labels)
 
-
-def _read_cameras(path: Path, names: Collection[str]) -> dict[str, tuple[float, ...]]:
-    """Give fx, fy, cx, cy by image name, under '' for all images; raises EvaluationError."""
-    table = path / 'intrinsics.csv'
-    if table.is_file():
+    def _camera_of(self, name: str, height: int, width: int) -> PinholeCamera | None:
         try:
-            with table.open(newline='') as file:
-                cameras = {
-                    row['name']: tuple(float(row[key]) for key in ('fx', 'fy', 'cx', 'cy'))
-                    for row in csv.DictReader(file)
-                }
-        except (KeyError, TypeError, ValueError) as error:
-            raise EvaluationError(
-                f'{table}: {error!r}; expected the columns name, fx, fy, cx, cy'
-            ) from error
-        if missing := sorted(set(names) - set(cameras)):
-            raise EvaluationError(f'{table} has no row for {missing[0]}; add its intrinsics')
-        return cameras
-    if (path / 'camera.json').is_file():
-        camera = PinholeCamera.from_json(path / 'camera.json')
-        return {'': (camera.fx, camera.fy, camera.cx, camera.cy)}
-    return {}
+            if self._intrinsics is not None:
+                return PinholeCamera(width, height, *self._intrinsics[name])
+            return self._camera and fit_camera(self._camera, width, height)
+        except ValueError as error:
+            raise EvaluationError(f'{name}: {error}') from error
+
+
+def _read_intrinsics(path: Path, names: Collection[str]) -> dict[str, tuple[float, ...]] | None:
+    """Give fx, fy, cx, cy by image name, None if there is no table; raises EvaluationError."""
+    table = path / 'intrinsics.csv'
+    if not table.is_file():
+        return None
+    try:
+        with table.open(newline='') as file:
+            intrinsics = {
+                row['name']: tuple(float(row[key]) for key in ('fx', 'fy', 'cx', 'cy'))
+                for row in csv.DictReader(file)
+            }
+    except (KeyError, TypeError, ValueError) as error:
+        raise EvaluationError(
+            f'{table}: {error!r}; expected the columns name, fx, fy, cx, cy'
+        ) from error
+    if missing := sorted(set(names) - set(intrinsics)):
+        raise EvaluationError(f'{table} has no row for {missing[0]}; add its intrinsics')
+    return intrinsics

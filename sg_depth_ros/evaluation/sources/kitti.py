@@ -76,6 +76,23 @@ def read_calibration(path: Path) -> dict[str, NDArray[np.float64]]:
     return values
 
 
+def read_matrix(path: Path, key: str, *shape: int) -> NDArray[np.float64]:
+    """Give one matrix of a calibration file; raises EvaluationError if it is not there whole."""
+    values = read_calibration(path).get(key)
+    if values is None or values.size != np.prod(shape):
+        raise EvaluationError(
+            f'{path} has no {key} of {" x ".join(map(str, shape))} numbers; unpack it again'
+        )
+    return values.reshape(shape)
+
+
+def read_camera(path: Path, camera: str, width: int, height: int) -> PinholeCamera:
+    """Give the camera of KITTI raw's rectified images, which copies often are smaller than."""
+    columns, rows = read_matrix(path, f'S_rect_{camera}', 2)
+    matrix = read_matrix(path, f'P_rect_{camera}', 3, 4)[:, :3]
+    return PinholeCamera.from_matrix(matrix, int(columns), int(rows)).resized(width, height)
+
+
 def raw_lidar_depth(
     points_n4: NDArray[np.float32],
     camera_from_lidar_34: NDArray[np.float64],
@@ -142,8 +159,7 @@ class KittiSource:
                 continue
             image = read_rgb(self._image_file(frame))
             height, width = image.shape[:2]
-            matrix = self._projection(frame)[:, :3]
-            camera = PinholeCamera.from_matrix(matrix, width, height)
+            camera = read_camera(self._cameras_file(frame), frame.camera, width, height)
             yield Frame(name, image, self._truth(frame), camera)
 
     def truths(self) -> Iterator[tuple[str, NDArray[np.float32]]]:
@@ -151,9 +167,8 @@ class KittiSource:
         for name, frame in self._frames.items():
             yield name, self._truth(frame)
 
-    def _projection(self, frame: KittiFrame) -> NDArray[np.float64]:
-        values = read_calibration(self.root / frame.date / 'calib_cam_to_cam.txt')
-        return values[f'P_rect_{frame.camera}'].reshape(3, 4)
+    def _cameras_file(self, frame: KittiFrame) -> Path:
+        return self.root / frame.date / 'calib_cam_to_cam.txt'
 
     def _image_file(self, frame: KittiFrame) -> Path:
         folder = self.root / frame.date / frame.drive / f'image_{frame.camera}' / 'data'
@@ -179,14 +194,18 @@ class KittiSource:
         scan = date / frame.drive / 'velodyne_points' / 'data' / f'{frame.index:010d}.bin'
         if not scan.is_file():
             raise EvaluationError(f'{scan} is missing; unpack the LiDAR of the drive there')
-        to_camera = read_calibration(date / 'calib_velo_to_cam.txt')
-        cameras = read_calibration(date / 'calib_cam_to_cam.txt')
-        rectify = np.eye(4)
-        rectify[:3, :3] = cameras['R_rect_00'].reshape(3, 3)
-        rigid = np.eye(4)
-        rigid[:3] = np.hstack([to_camera['R'].reshape(3, 3), to_camera['T'].reshape(3, 1)])
-        width, height = cameras[f'S_rect_{frame.camera}'].astype(int)
-        points = np.fromfile(scan, np.float32).reshape(-1, 4)
+        cameras, to_camera = self._cameras_file(frame), date / 'calib_velo_to_cam.txt'
+        rectify, rigid = np.eye(4), np.eye(4)
+        rectify[:3, :3] = read_matrix(cameras, 'R_rect_00', 3, 3)
+        rigid[:3, :3] = read_matrix(to_camera, 'R', 3, 3)
+        rigid[:3, 3] = read_matrix(to_camera, 'T', 3)
+        points = np.fromfile(scan, np.float32)
+        if points.size % 4:
+            raise EvaluationError(
+                f'{scan} ends within a point; unpack the LiDAR of the drive again'
+            )
+        projection = read_matrix(cameras, f'P_rect_{frame.camera}', 3, 4)
+        width, height = read_matrix(cameras, f'S_rect_{frame.camera}', 2).astype(int)
         return raw_lidar_depth(
-            points, self._projection(frame) @ rectify @ rigid, int(height), int(width)
+            points.reshape(-1, 4), projection @ rectify @ rigid, int(height), int(width)
         )

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sg_depth_ros.camera import PinholeCamera
-from sg_depth_ros.evaluation.sources.kitti import read_calibration, read_split
+from sg_depth_ros.evaluation.sources.kitti import read_camera, read_matrix, read_split
 from sg_depth_ros.image_files import list_images, read_rgb
 from sg_depth_ros.training.data.frames import ImageFiles
 from sg_depth_ros.training.data.sequence import Sequence, distances_of_poses, read_poses
@@ -50,9 +50,8 @@ class KittiRawSource(SourceSettings):
     def _drive(self, date: str, drive: str, camera: str, indices: set[int]) -> Sequence:
         folder = self.path / date / drive
         images = list_images(folder / f'image_{camera}' / 'data')
-        values = read_calibration(self.path / date / 'calib_cam_to_cam.txt')
         height, width = read_rgb(next(iter(images.values()))).shape[:2]
-        matrix = values[f'P_rect_{camera}'].reshape(3, 4)[:, :3]
+        calibration = self.path / date / 'calib_cam_to_cam.txt'
         stamps = _read_stamps(folder / f'image_{camera}' / 'timestamps.txt', list(images))
         oxts = folder / 'oxts' / 'data'
         moved = None
@@ -64,7 +63,7 @@ class KittiRawSource(SourceSettings):
         return Sequence(
             f'{drive}/{side}',
             ImageFiles(list(images.values())),
-            None if self.learn_intrinsics else PinholeCamera.from_matrix(matrix, width, height),
+            None if self.learn_intrinsics else read_camera(calibration, camera, width, height),
             stamps,
             moved,
             listed,
@@ -97,8 +96,7 @@ class KittiOdometrySource(SourceSettings):
         images = list_images(folder / f'image_{self.camera}')
         frames = ImageFiles(list(images.values()))
         height, width = frames[0].shape[:2]
-        values = read_calibration(folder / 'calib.txt')
-        matrix = values[f'P{self.camera}'].reshape(3, 4)[:, :3]
+        matrix = read_matrix(folder / 'calib.txt', f'P{self.camera}', 3, 4)[:, :3]
         times, poses = folder / 'times.txt', self.path / 'poses' / f'{drive}.txt'
         moved = None
         if self.use_speed and poses.exists():
