@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -45,6 +46,24 @@ class PinholeCamera:
         """Take the intrinsics from a (3, 3) matrix or its nine row-major values."""
         k = np.asarray(k_33, dtype=np.float64).reshape(3, 3)
         return cls(width, height, float(k[0, 0]), float(k[1, 1]), float(k[0, 2]), float(k[1, 2]))
+
+    @classmethod
+    def from_info(cls, info: Any, rectified: bool) -> PinholeCamera:
+        """Give the camera of the images of a ``sensor_msgs/CameraInfo``.
+
+        Rectified images have the intrinsics P, where that is filled, all others K. The region of
+        interest and the binning that the message names are applied.
+
+        :raises ValueError: if it is not calibrated, or no camera's.
+        """
+        use_p = rectified and info.p[0] > 0
+        matrix = np.reshape(info.p, (3, 4))[:, :3] if use_p else info.k
+        full = cls.from_matrix(matrix, info.width, info.height)
+        roi, across, down = info.roi, max(info.binning_x, 1), max(info.binning_y, 1)
+        width, height = (roi.width or info.width) // across, (roi.height or info.height) // down
+        # Pixels at the end that do not fill a bin are not in the image.
+        part = full.cropped(roi.x_offset, roi.y_offset, width * across, height * down)
+        return part.resized(width, height)
 
     @classmethod
     def centred(cls, width: int, height: int, focal_length: float) -> PinholeCamera:

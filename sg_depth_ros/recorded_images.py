@@ -40,10 +40,16 @@ def _chosen(source: Path, count: int) -> Iterator[Image]:
         yield from (image for i, image in enumerate(VideoReader(source)) if i in wanted)
     else:
         # Bags bring much that is slow to import.
-        from sg_depth_ros.bags import BagReader
+        from sg_depth_ros.bags import BagError, BagReader
 
         with BagReader(source) as bag:
-            topic = bag.choose_image_topic()
+            try:
+                topic = bag.choose_image_topic()
+            except BagError as error:
+                raise BagError(
+                    f'{error}. No topic can be named here: give a bag of one camera, as '
+                    '"ros2 bag convert" makes it, or a folder of images'
+                ) from error
             wanted = set(_spread(bag.topics[topic].msgcount, count))
             for index, item in enumerate(bag.messages([topic])):
                 if index in wanted:

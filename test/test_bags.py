@@ -140,6 +140,36 @@ def test_message_cut_short_is_skipped(tmp_path: Path) -> None:
         assert len(bag.skipped) == 1
 
 
+@pytest.mark.parametrize(
+    ('storage', 'part'), [('mcap', slice(-500, -400)), ('sqlite3', slice(100_000, 110_000))]
+)
+def test_damaged_files_are_refused_wherever_it_shows(
+    tmp_path: Path, storage: str, part: slice
+) -> None:
+    """The summary of an mcap is read on opening, the pages of a large image only with it."""
+    with BagWriter(tmp_path / 'drive', storage) as bag:
+        bag.write('/image', image_message(np.zeros((200, 999, 3), np.uint8), START, ''), START)
+    file = next(file for file in (tmp_path / 'drive').iterdir() if file.suffix != '.yaml')
+    data = bytearray(file.read_bytes())
+    data[part] = b'\xff' * len(data[part])
+    file.write_bytes(data)
+    error = pytest.raises(BagError, match='drive cannot be read')
+    with error, BagReader(tmp_path / 'drive') as reader:
+        list(reader.images())
+
+
+def test_file_that_was_compressed_and_cut_off_is_refused(tmp_path: Path) -> None:
+    path = write_bag(tmp_path / 'drive')
+    text = (path / 'metadata.yaml').read_text()
+    text = text.replace("compression_format: ''", 'compression_format: zstd')
+    text = text.replace("compression_mode: ''", 'compression_mode: file')
+    (path / 'metadata.yaml').write_text(text.replace('drive.mcap', 'drive.mcap.zstd'))
+    (path / 'drive.mcap').unlink()
+    (path / 'drive.mcap.zstd').write_bytes(b'\x28\xb5\x2f\xfd')
+    with pytest.raises(BagError, match=r'cannot be read .*ended before'), BagReader(path):
+        pass
+
+
 def test_choice_of_the_image_topic(tmp_path: Path) -> None:
     with BagWriter(tmp_path / 'two') as bag:
         for topic in ('/a/image', '/a/image/compressed', '/b/image'):
@@ -182,6 +212,60 @@ def test_camera_info_skips_zeros_and_takes_the_projection_of_rectified_images(
             bag.write(f'/{name}', image_message(picture(0), START, 'eye'), START)
         with BagReader(tmp_path / name) as bag:
             assert bag.camera_info() == expected
+
+
+def test_camera_info_is_of_the_region_of_interest_and_binned(tmp_path: Path) -> None:
+    """A point seen at one place of the full image is seen there in the part, too."""
+    info = camera_info_message(CAMERA, START, 'eye')
+    info.roi.x_offset, info.roi.y_offset, info.roi.width, info.roi.height = 4, 2, 13, 9
+    info.binning_x, info.binning_y = 2, 3
+    with BagWriter(tmp_path / 'part') as bag:
+        bag.write('/camera_info', info, START)
+        bag.write('/image', image_message(picture(0)[2:11:3, 4:16:2], START, 'eye'), START)
+    with BagReader(tmp_path / 'part') as bag:
+        camera = bag.camera_info()
+        assert camera is not None
+        assert (camera.height, camera.width) == next(bag.images()).rgb.shape[:2] == (3, 6)
+    point = np.array([[0.1, 0.1, 2.0]])
+    u, v = CAMERA.project(point)[0][0]
+    # Pixel n of a binned row covers pixels 2n and 2n + 1.
+    expected = ((u - 4) - 0.5) / 2, ((v - 2) - 1) / 3
+    np.testing.assert_allclose(camera.project(point)[0][0], expected)
+
+
+def test_the_only_camera_info_is_not_that_of_another_camera(tmp_path: Path) -> None:
+    with BagWriter(tmp_path / 'stereo') as bag:
+        for eye in ('left', 'right'):
+            bag.write(f'/{eye}/image', image_message(picture(0), START, eye), START)
+        bag.write('/left/camera_info', camera_info_message(CAMERA, START, 'left'), START)
+        bag.write('/left/rect/image', image_message(picture(0), START, '/left'), START)
+    with BagReader(tmp_path / 'stereo') as bag:
+        assert bag.camera_info('/left/image') == CAMERA == bag.camera_info('/left/rect/image')
+        assert bag.camera_info_topic('/right/image') is None
+        assert bag.camera_info('/right/image') is None
+    with BagWriter(tmp_path / 'one') as bag:
+        bag.write('/right/image', image_message(picture(0), START, 'right'), START)
+        bag.write('/info', camera_info_message(CAMERA, START, 'right_link'), START)
+    with BagReader(tmp_path / 'one') as bag:
+        assert bag.camera_info() == CAMERA
+
+
+@pytest.mark.parametrize('rows', [1, 2])
+def test_points_of_padded_rows_and_of_a_row_without_a_step(rows: int) -> None:
+    points = np.arange(24, dtype=np.float32).reshape(6, 4)
+    cloud = point_cloud_message(points, START, 'lidar')
+    cloud.row_step = 0
+    if rows == 2:
+        cloud.height, cloud.width, cloud.row_step = 2, 3, 60
+        cloud.data = np.pad(cloud.data.reshape(2, 48), ((0, 0), (0, 12))).reshape(-1)
+    array = point_cloud_array(cloud)
+    np.testing.assert_array_equal(np.stack([array[axis] for axis in 'xyz'], 1), points[:, :3])
+    cloud.data = cloud.data[:-1]
+    with pytest.raises(ValueError, match='holds only'):
+        point_cloud_array(cloud)
+    cloud.height, cloud.row_step = 2, 40
+    with pytest.raises(ValueError, match='row_step of only 40'):
+        point_cloud_array(cloud)
 
 
 @pytest.mark.parametrize(

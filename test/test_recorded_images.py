@@ -5,7 +5,7 @@ import cv2
 import numpy as np
 import pytest
 
-from sg_depth_ros.bags import BagError
+from sg_depth_ros.bags import BagError, BagWriter, image_message
 from sg_depth_ros.recorded_images import spread_images
 from sg_depth_ros.synthetic import drive, street_camera, write_bag, write_folder
 from sg_depth_ros.video import VideoWriter
@@ -56,3 +56,8 @@ def test_what_cannot_be_read_is_named(tmp_path):
         list(spread_images(tmp_path / 'nothing', 2, 64, 32))
     with pytest.raises(BagError):
         list(spread_images(tmp_path, 2, 64, 32))
+    with BagWriter(tmp_path / 'stereo') as bag:
+        for eye in ('left', 'right'):
+            bag.write(f'/{eye}/image', image_message(np.zeros((8, 8, 3), np.uint8), 1, eye), 1)
+    with pytest.raises(BagError, match=r'/left/image, /right/image.* give a bag of one camera'):
+        list(spread_images(tmp_path / 'stereo', 2, 64, 32))

@@ -142,7 +142,7 @@ def point_cloud_message(points_n4: NDArray[np.float32], stamp_ns: int, frame_id:
 def point_cloud_array(message: Any) -> NDArray[np.void]:
     """Give the points of a ``PointCloud2`` as a structured array (height * width,), by field name.
 
-    :raises ValueError: when the data are shorter than the message says.
+    :raises ValueError: when the data are shorter than the message says, or its rows overlap.
     """
     order = '>' if message.is_bigendian else '<'
     fields = list(message.fields)
@@ -159,13 +159,17 @@ def point_cloud_array(message: Any) -> NDArray[np.void]:
         }
     )
     data = np.frombuffer(message.data, np.uint8)
-    if data.size < message.row_step * message.height:
+    row = message.width * message.point_step
+    # A single row has no next one: what its step says does not matter.
+    step = message.row_step if message.height > 1 else row
+    if step < row:
+        raise ValueError(f'a row of {row} bytes of a point cloud has a row_step of only {step}')
+    if data.size < step * message.height:
         raise ValueError(
-            f'a point cloud of {message.height} rows of {message.row_step} bytes holds only '
-            f'{data.size} bytes'
+            f'a point cloud of {message.height} rows of {step} bytes holds only {data.size} bytes'
         )
-    rows = data[: message.row_step * message.height].reshape(message.height, message.row_step)
-    packed = np.ascontiguousarray(rows[:, : message.width * message.point_step])
+    rows = data[: step * message.height].reshape(message.height, step)
+    packed = np.ascontiguousarray(rows[:, :row])
     return packed.reshape(-1).view(layout)
 
 

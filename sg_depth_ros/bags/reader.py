@@ -22,7 +22,7 @@ from sg_depth_ros.camera import PinholeCamera
 from sg_depth_ros.image_decoding import decode_compressed, decode_image
 
 if TYPE_CHECKING:
-    from rosbags.interfaces import TopicInfo
+    from rosbags.interfaces import Connection, TopicInfo
 
 IMAGE = 'sensor_msgs/msg/Image'
 COMPRESSED_IMAGE = 'sensor_msgs/msg/CompressedImage'
@@ -82,16 +82,13 @@ class BagReader:
 
     def __enter__(self) -> BagReader:
         """Open the files; raises BagError when they cannot be read."""
-        from rosbags.rosbag2 import Reader, ReaderError
+        from rosbags.rosbag2 import Reader
 
         try:
             self._reader = Reader(self.path)
             self._reader.open()
-        except (ReaderError, OSError) as error:
-            raise BagError(
-                f'{self.path} cannot be read ({error}); if its recording was cut off, repair it '
-                'with "mcap recover" or "ros2 bag reindex"'
-            ) from error
+        except Exception as error:  # storages and compressions raise many unrelated types
+            raise self._unreadable(error) from error
         return self
 
     def __exit__(
@@ -142,20 +139,22 @@ class BagReader:
             raise BagError(f'{self.path} has no images on {topic!r}; its image topics: {listed}')
         if not topics:
             raise BagError(f'{self.path} holds no images; its topics: {self._listed_topics()}')
-        # The same camera both raw and compressed is no question worth asking.
-        cameras = {name.removesuffix('/compressed') for name in topics}
-        if len(cameras) > 1:
+        if len(self._cameras()) > 1:
             raise BagError(
                 f'{self.path} has several image topics, say which one is meant: {listed}'
             )
         return topics[0]
+
+    def _cameras(self) -> set[str]:
+        # The same camera both raw and compressed is no question worth asking.
+        return {name.removesuffix('/compressed') for name in self.image_topics()}
 
     def messages(self, topics: Iterable[str]) -> Iterator[BagMessage]:
         """Yield the messages of some topics in the order of recording.
 
         A message that cannot be deserialised is skipped, logged, and named in ``skipped``.
 
-        :raises BagError: when a topic is not in the bag.
+        :raises BagError: when a topic is not in the bag, or the files are damaged.
         """
         from rosbags.serde import SerdeError
 
@@ -168,7 +167,7 @@ class BagReader:
         connections = [c for c in self._reader.connections if c.topic in wanted]
         if not connections:  # rosbags takes an empty choice for all topics
             return
-        for connection, recorded_ns, raw in self._reader.messages(connections):
+        for connection, recorded_ns, raw in self._stored(connections):
             try:
                 message = typestore().deserialize_cdr(raw, connection.msgtype)
             except KeyError:
@@ -183,6 +182,18 @@ class BagReader:
             yield BagMessage(
                 connection.topic, connection.msgtype, stamp_ns, recorded_ns, message, bytes(raw)
             )
+
+    def _stored(self, connections: list[Connection]) -> Iterator[tuple[Connection, int, bytes]]:
+        try:
+            yield from self._reader.messages(connections)
+        except Exception as error:  # as on opening
+            raise self._unreadable(error) from error
+
+    def _unreadable(self, error: Exception) -> BagError:
+        return BagError(
+            f'{self.path} cannot be read ({error}); if its recording was cut off, repair it '
+            'with "mcap recover" or "ros2 bag reindex"'
+        )
 
     def images(self, topic: str | None = None) -> Iterator[StampedImage]:
         """Yield the images of a topic, decoded; broken ones are skipped and named in ``skipped``.
@@ -217,30 +228,40 @@ class BagReader:
             raise BagError(self._skip(item.topic, item.stamp_ns, error)) from error
 
     def camera_info_topic(self, image_topic: str | None = None) -> str | None:
-        """Give the ``camera_info`` beside an image topic, or the only one in the bag, or None."""
+        """Give the ``camera_info`` beside an image topic, or the only one in the bag, or None.
+
+        Where the bag has several cameras, the only one must have the frame of these images.
+        """
         topics = self.topics_of(CAMERA_INFO)
-        base = self.choose_image_topic(image_topic).removesuffix('/compressed')
-        sibling = f'{base.rpartition("/")[0]}/camera_info'
+        images = self.choose_image_topic(image_topic)
+        sibling = f'{images.removesuffix("/compressed").rpartition("/")[0]}/camera_info'
         if sibling in topics:
             return sibling
-        return topics[0] if len(topics) == 1 else None
+        if len(topics) != 1:
+            return None
+        frames = {self._first_frame(topic).lstrip('/') for topic in (images, topics[0])} - {''}
+        return topics[0] if len(frames) < 2 or len(self._cameras()) == 1 else None
 
     def frame_id(self, image_topic: str) -> str:
         """Give the frame of a topic's images: where they have none, that of their camera_info.
 
         It is read from the first message of each, decoded or not, and empty if neither has one.
         """
-        for topic in (image_topic, self.camera_info_topic(image_topic)):
-            item = next(self.messages([topic]), None) if topic else None
-            if item is not None and item.message.header.frame_id:
-                return str(item.message.header.frame_id)
-        return ''
+        info_topic = self.camera_info_topic(image_topic)
+        return self._first_frame(image_topic) or (
+            self._first_frame(info_topic) if info_topic else ''
+        )
+
+    def _first_frame(self, topic: str) -> str:
+        item = next(self.messages([topic]), None)
+        return '' if item is None else str(item.message.header.frame_id)
 
     def camera_info(self, topic: str | None = None) -> PinholeCamera | None:
         """Give the camera of the first valid ``CameraInfo``, or None if none is valid.
 
         It is that of the rectified image (P) where the images' topic is called rectified, as
-        image_proc does it, and that of the raw one (K) otherwise.
+        image_proc does it, and that of the raw one (K) otherwise, both of the region of interest
+        and with the binning that the message names.
 
         :param topic: an image topic whose ``camera_info`` is meant, or a CameraInfo topic.
         :raises BagError: when ``topic`` is not in the bag.
@@ -253,11 +274,8 @@ class BagReader:
             return None
         rectified = is_rectified_topic(images)
         for item in self.messages([infos]):
-            info = item.message
-            projection = np.reshape(info.p, (3, 4))[:, :3]
-            matrix = projection if rectified and info.p[0] > 0 else info.k
             with suppress(ValueError):  # an uncalibrated driver sends zeros
-                return PinholeCamera.from_matrix(matrix, info.width, info.height)
+                return PinholeCamera.from_info(item.message, rectified)
         return None
 
     def static_transforms(self) -> StaticTransforms:

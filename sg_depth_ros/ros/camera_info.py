@@ -35,29 +35,22 @@ def camera_from_info(
             f"camera_info has the frame '{own_frame}', the image '{frame_id}'; "
             'remap camera_info to the topic of the same camera'
         )
-    matrix = info.p.reshape(3, 4)[:, :3] if rectified and info.p[0] > 0 else info.k.reshape(3, 3)
-    if not matrix.any():
+    if not info.k.any() and not (rectified and info.p[0] > 0):
         raise CameraInfoError(
             'camera_info is not calibrated (its K is all zero); calibrate the camera, for '
             'example with camera_calibration, and load the result in its driver'
         )
-    roi = info.roi
-    x, y = roi.x_offset, roi.y_offset
-    region = roi.width or info.width, roi.height or info.height
-    binning = max(info.binning_x, 1), max(info.binning_y, 1)
-    expected = region[0] // binning[0], region[1] // binning[1]
-    if expected != (width, height):
+    try:
+        camera = PinholeCamera.from_info(info, rectified)
+    except ValueError as error:
+        raise CameraInfoError(f'camera_info is not that of a camera: {error}') from error
+    if (camera.width, camera.height) != (width, height):
         raise CameraInfoError(
-            f'camera_info is for images of {expected[0]}x{expected[1]}, the image is '
+            f'camera_info is for images of {camera.width}x{camera.height}, the image is '
             f'{width}x{height}; publish the camera_info of this image, for example with '
             "image_proc's resize node, or fill its binning and roi"
         )
-    try:
-        full = PinholeCamera.from_matrix(matrix, info.width, info.height)
-    except ValueError as error:
-        raise CameraInfoError(f'camera_info is not that of a camera: {error}') from error
-    # Pixels at the end that do not fill a bin are not in the image.
-    return full.cropped(x, y, width * binning[0], height * binning[1]).resized(width, height)
+    return camera
 
 
 def camera_info_message(camera: PinholeCamera, header: Header) -> CameraInfo:

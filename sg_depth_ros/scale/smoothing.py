@@ -18,6 +18,8 @@ CHANGE_COUNT = 5
 believed: the camera, and not a passing lorry, has changed."""
 FRESH_SECONDS = 0.5
 """A value whose last measurement is older is held, not tracked."""
+MOST = 10_000
+"""Measurements that are kept at most: of a camera that leaves its stamps empty none grows old."""
 
 
 class RobustFactor:
@@ -34,7 +36,7 @@ class RobustFactor:
         :param max_rate: largest change of the value per second, as a share of it
         """
         self._window, self._gate, self._max_rate = window, math.log1p(gate), math.log1p(max_rate)
-        self._kept: deque[tuple[float, float]] = deque()
+        self._kept: deque[tuple[float, float]] = deque(maxlen=MOST)
         self._refused: deque[tuple[float, float]] = deque(maxlen=CHANGE_COUNT)
         self._value: float | None = None
         self._first = self._last = self._now = -math.inf
@@ -86,13 +88,13 @@ class RobustFactor:
 
     def _keep(self, log: float, stamp: float) -> bool:
         """Store a measurement that agrees with the value, or with those refused before it."""
-        center = self._value
-        if center is not None and abs(log - center) > self._gate:
+        if not self._agrees(log):
             self._refused.append((stamp, log))
             logs = [value for _, value in self._refused]
             if len(logs) < CHANGE_COUNT or np.ptp(logs) > self._gate:
                 return False
-            self._kept = deque(self._refused)
+            self._kept.clear()
+            self._kept.extend(self._refused)
         else:
             self._kept.append((stamp, log))
         self._refused.clear()
@@ -101,8 +103,17 @@ class RobustFactor:
             self._first = stamp
         return True
 
+    def _agrees(self, log: float) -> bool:
+        """Tell if a measurement is near the value, or near what the value is on its way to."""
+        if self._value is None or abs(log - self._value) <= self._gate:
+            return True
+        return bool(self._kept) and abs(log - self._median()) <= self._gate
+
+    def _median(self) -> float:
+        return float(np.median([log for _, log in self._kept]))
+
     def _follow(self, elapsed: float) -> None:
-        median = float(np.median([log for _, log in self._kept]))
+        median = self._median()
         if self._value is None:
             if len(self._kept) >= SETTLE_COUNT:
                 self._value = median

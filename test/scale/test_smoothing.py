@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from sg_depth_ros.scale import smoothing
 from sg_depth_ros.scale.smoothing import RobustFactor
 
 
@@ -53,11 +54,28 @@ def test_a_change_is_believed_when_it_lasts_and_is_followed_slowly():
     assert factor.value == pytest.approx(2.0)
 
 
+def test_what_the_value_is_on_its_way_to_is_no_outlier():
+    factor = fed([1.0] * 20, step=0.5)
+    fed([2.0] * 5, 10.0, step=0.5, factor=factor)
+    assert factor.value < 1.2
+    for i in range(20):
+        assert factor.update(2.0, 12.5 + 0.5 * i)
+        assert not factor.held
+    assert factor.value == pytest.approx(2.0)
+    assert not factor.update(3.0, 23.0)
+
+
 def test_time_that_goes_back_keeps_the_value():
     factor = fed([4.0] * 20, start=100.0)
     factor.update(4.0, 1.0)
     assert factor.value == pytest.approx(4.0)
     assert factor.age == 0
+
+
+def test_stamps_that_stand_still_do_not_fill_the_memory(monkeypatch):
+    monkeypatch.setattr(smoothing, 'MOST', 50)
+    factor = fed([3.0] * 50 + [3.3] * 50, step=0.0)
+    assert factor.value == pytest.approx(3.3)
 
 
 @pytest.mark.parametrize('bad', [math.nan, math.inf, 0.0, -1.0])

@@ -93,6 +93,13 @@ def test_images_of_two_sizes_are_no_pair():
     assert selection.left_out['other size'] == 2
 
 
+def test_wide_images_are_high_enough_for_the_flow():
+    before, after = (thumbnail(large(shift)[:50]) for shift in (0, 8))
+    assert before.shape == (32, 200)
+    # 8 of 400 pixels.
+    assert change(before, after).flow == pytest.approx(20, rel=0.1)
+
+
 def test_flow_is_in_thousandths_of_the_width():
     small = [thumbnail(large(shift)) for shift in (0, 8)]
     flow, cut = change(*small)

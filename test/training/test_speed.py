@@ -100,6 +100,7 @@ def test_fixes_give_speed_on_the_ellipsoid(tmp_path):
         for t in range(5)
     ]
     messages.insert(2, (1.5, fix_message(0.0, 0.0, START + 3 * SECOND // 2, status=-1)))
+    messages.insert(0, (-0.5, fix_message(np.nan, np.nan, START - SECOND // 2)))
     with BagReader(write(tmp_path / 'bag', {'/gps/fix': messages})) as bag:
         assert speed_topic(bag) == '/gps/fix'
         speeds = read_speed(bag, '/gps/fix').speeds

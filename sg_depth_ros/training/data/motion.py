@@ -22,6 +22,8 @@ them at least in rain and at the mouths of tunnels), of two scenes in hardly any
 _RETURN_ERROR = 2.0
 """Thumbnail pixels between begin and end that still count as the same place."""
 _WIDTH = 200
+_LEAST_HEIGHT = 32
+"""With fewer rows OpenCV's flow reads beyond its memory and ends the process."""
 _NOT_LISTED = 'not in the split'
 
 
@@ -155,7 +157,7 @@ class _Thumbnails:
 
 
 def thumbnail(rgb_hw3: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Give a gray image of 200 columns at the same aspect."""
-    height = max(_WIDTH * rgb_hw3.shape[0] // rgb_hw3.shape[1], 16)
+    """Give a gray image of 200 columns at the same aspect, or stretched to the least height."""
+    height = max(_WIDTH * rgb_hw3.shape[0] // rgb_hw3.shape[1], _LEAST_HEIGHT)
     gray = cv2.cvtColor(rgb_hw3, cv2.COLOR_RGB2GRAY)
     return np.asarray(cv2.resize(gray, (_WIDTH, height), interpolation=cv2.INTER_AREA), np.uint8)

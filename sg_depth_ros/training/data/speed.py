@@ -94,8 +94,7 @@ def read_speed(bag: BagReader, topic: str, *, recorded: bool = False) -> Speed:
     messages = list(bag.messages([topic]))
     kind = bag.topics[topic].msgtype
     if kind == FIX:
-        # A status below zero says that there is no fix, and comes with any position.
-        messages = [item for item in messages if item.message.status.status >= 0]
+        messages = [item for item in messages if _is_fix(item.message)]
     times = np.array([m.recorded_ns if recorded else m.stamp_ns for m in messages]) / 1e9
     if len(times) == 0:
         return Speed(np.empty(0), np.empty(0))
@@ -111,6 +110,11 @@ def read_speed(bag: BagReader, topic: str, *, recorded: bool = False) -> Speed:
         _log.info('%s tells no twist: its positions are differentiated', topic)
         return _of_positions(times, positions)
     return Speed(times, speeds)
+
+
+def _is_fix(fix: Any) -> bool:
+    """Tell whether there is a position; a status below zero, or NaN, says that there is none."""
+    return fix.status.status >= 0 and bool(np.isfinite([fix.latitude, fix.longitude]).all())
 
 
 def _of_positions(times: NDArray[np.float64], positions_m3: NDArray[np.float64]) -> Speed:
