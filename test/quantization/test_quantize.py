@@ -95,6 +95,8 @@ def test_weights_are_signed_by_channel_and_biases_float(
         for node in quantised:
             weight, scale, zero = (tensors[name] for name in makers[node.input[1]].input)
             assert weight.data_type == TensorProto.INT8
+            # Two products with an unsigned byte fit into sixteen signed bits.
+            assert 2 * 255 * np.abs(numpy_helper.to_array(weight).astype(int)).max() < 2**15
             assert list(scale.dims) == [weight.dims[0]]
             assert not numpy_helper.to_array(zero).any()
             assert all(tensors[n].data_type == TensorProto.FLOAT for n in node.input[2:])
