@@ -183,13 +183,16 @@ def test_ctrl_c_within_a_message_of_tensorrt_is_not_lost(formula_bundle: Bundle)
     level = messages.level
     messages.setLevel(logging.DEBUG)
     messages.addFilter(press)
+    # What a shell starts in the background ignores Ctrl-C.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with pytest.raises(KeyboardInterrupt):
             loading.build(order(formula_bundle), progress)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     finally:
+        signal.signal(signal.SIGINT, before)
         messages.removeFilter(press)
         messages.setLevel(level)
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_all_that_the_parser_finds_is_one_message(make_bundle: BundleMaker) -> None:
