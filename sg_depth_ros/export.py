@@ -28,6 +28,7 @@ from sg_depth_ros.files import atomic_path
 from sg_depth_ros.graph_precision import half_precision
 from sg_depth_ros.labels import CITYSCAPES
 from sg_depth_ros.networks.checkpoint import load_networks, save_half
+from sg_depth_ros.networks.encoder import STRIDES
 from sg_depth_ros.networks.inference import prepare_for_inference
 from sg_depth_ros.training.warm_start import licence_of
 
@@ -39,7 +40,6 @@ ERROR_PERCENTILE = {'fp32': 100, 'fp16': 99}
 real one does: at the corners of random blocks. What is translated wrongly is off everywhere."""
 MIN_LABEL_AGREEMENT = {'fp32': 0.9999, 'fp16': 0.98}
 """Share of pixels whose label must be torch's; ties may fall either way."""
-_SIZE_STEP = 32
 _REQUIRED_META = ('input_width', 'input_height', 'training_focal_length', 'scale', 'provenance')
 
 _log = logging.getLogger(__name__)
@@ -126,10 +126,11 @@ def export_checkpoint(
         raise ExportError(f'{checkpoint} does not record {", ".join(missing)}; train it again')
     licence = licence or licence_of(Path(checkpoint), meta) or 'not stated'
     width, height = size or (meta['input_width'], meta['input_height'])
-    if min(width, height) < _SIZE_STEP or width % _SIZE_STEP or height % _SIZE_STEP:
+    step = STRIDES[-1]
+    if min(width, height) < step or width % step or height % step:
         raise ExportError(
             f'an input of {width}x{height} does not fit the networks, expected multiples of '
-            f'{_SIZE_STEP}; choose such a size'
+            f'{step}; choose such a size'
         )
     strides: tuple[int, ...] = depth.guidance_strides  # type: ignore[assignment]
     seg_graph, depth_graph = SegmentationGraph(segmentation, strides), DepthGraph(depth, strides)

@@ -239,18 +239,20 @@ class BagReader:
             return sibling
         if len(topics) != 1:
             return None
+        if len(self._cameras()) == 1:
+            return topics[0]
         frames = {self._first_frame(topic).lstrip('/') for topic in (images, topics[0])} - {''}
-        return topics[0] if len(frames) < 2 or len(self._cameras()) == 1 else None
+        return topics[0] if len(frames) < 2 else None
 
     def frame_id(self, image_topic: str) -> str:
         """Give the frame of a topic's images: where they have none, that of their camera_info.
 
         It is read from the first message of each, decoded or not, and empty if neither has one.
         """
-        info_topic = self.camera_info_topic(image_topic)
-        return self._first_frame(image_topic) or (
-            self._first_frame(info_topic) if info_topic else ''
-        )
+        frame = self._first_frame(image_topic)
+        if not frame and (info_topic := self.camera_info_topic(image_topic)):
+            frame = self._first_frame(info_topic)
+        return frame
 
     def _first_frame(self, topic: str) -> str:
         item = next(self.messages([topic]), None)

@@ -12,9 +12,11 @@ from typing import Annotated, Any, Literal, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from sg_depth_ros.networks.encoder import STRIDES
+
 T = TypeVar('T', bound=BaseModel)
 
-Side = Annotated[int, Field(gt=0, multiple_of=32)]
+Side = Annotated[int, Field(gt=0, multiple_of=STRIDES[-1])]
 """Width or height of what a network sees, which it halves five times."""
 
 

@@ -15,7 +15,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from formula import DEPTH_TEXT, SEGMENTATION_TEXT, BundleMaker, graph_bytes
+from formula import DEPTH_TEXT, HEIGHT, SEGMENTATION_TEXT, WIDTH, BundleMaker, graph_bytes
 from numpy.typing import NDArray
 
 onnx = pytest.importorskip('onnx', reason='onnx is not installed')
@@ -358,17 +358,20 @@ def ramps(width: int, height: int) -> Iterable[NDArray[np.uint8]]:
     yield np.linspace(0, 255, width * height * 3).astype(np.uint8).reshape(height, width, 3)
 
 
+RAMPS = list(ramps(WIDTH, HEIGHT))
+
+
 def test_a_good_engine_is_kept_with_its_check_and_not_checked_again(
     formula_bundle: Bundle, cache: EngineCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runs: list[Entry] = []
     pretend(monkeypatch, runs=runs)
-    wanted = order(formula_bundle, gpu=ADA, images=ramps)
-    assert 'scale drift 0.00e+00 (up to 2e-03), on 1 images' in loading.obtain(wanted, cache).check
     monkeypatch.setattr(loading, 'street_images', ramps)
+    wanted = order(formula_bundle, gpu=ADA)
+    assert 'scale drift 0.00e+00 (up to 2e-03), on 1 images' in loading.obtain(wanted, cache).check
     assert 'scale drift' in loading.obtain(wanted, cache).check
     assert len(runs) == 1
-    others = dataclasses.replace(wanted, images=lambda width, height: ramps(width, height))
+    others = dataclasses.replace(wanted, images=RAMPS)
     loading.obtain(others, cache)
     assert len(runs) == 2  # images that are given are looked at
 
@@ -377,7 +380,7 @@ def test_an_engine_that_answers_otherwise_is_not_kept(
     formula_bundle: Bundle, cache: EngineCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pretend(monkeypatch, change=1.1)
-    wrong = order(formula_bundle, gpu=ADA, images=ramps)
+    wrong = order(formula_bundle, gpu=ADA, images=RAMPS)
     with pytest.raises(ComparisonError, match=r'scale drift 1\.00e-01 \(over 2e-03\)'):
         loading.obtain(wrong, cache)
     assert cache.list() == []
@@ -395,7 +398,7 @@ def test_what_was_built_without_a_gpu_is_checked_on_the_first_one(
     assert loading.obtain(order(formula_bundle), cache).check == NOT_CHECKED
     pretend(monkeypatch)
     monkeypatch.setattr(loading, 'build', lambda *_: pytest.fail('built again'))
-    wanted = order(formula_bundle, gpu=ADA, images=ramps)
+    wanted = order(formula_bundle, gpu=ADA, images=RAMPS)
     assert loading.obtain(wanted, cache).check != NOT_CHECKED
     (listed,) = cache.list()
     assert listed.entry is not None and listed.entry.check != NOT_CHECKED
@@ -405,7 +408,7 @@ def test_a_check_can_be_stopped(
     formula_bundle: Bundle, cache: EngineCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pretend(monkeypatch)
-    wanted = order(formula_bundle, gpu=ADA, images=ramps)
+    wanted = order(formula_bundle, gpu=ADA, images=RAMPS)
     with pytest.raises(EngineCancelled):
         loading.obtain(wanted, cache, lambda phase, _: 'checking' not in phase)
     assert cache.list() == []

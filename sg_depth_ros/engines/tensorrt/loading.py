@@ -71,7 +71,7 @@ def obtain(order: Order, cache: EngineCache, progress: Progress = go_on) -> Entr
     def review(found: Entry) -> Entry:
         if order.workspace_mib is not None:  # the one that is there may have had another
             return make()
-        wanted = found.check == NOT_CHECKED or order.images is not street_images
+        wanted = found.check == NOT_CHECKED or order.images is not None
         return _checked(order, found, progress) if wanted else found
 
     return cache.get(order.key, make, progress, review)
@@ -110,7 +110,7 @@ def check(
     engine = _run(order, gpu, entry)
 
     def images() -> Iterable[NDArray[np.uint8]]:
-        for image in order.images(spec.width, spec.height):
+        for image in order.images or street_images(spec.width, spec.height):
             if not progress('checking against ONNX Runtime', 1.0):
                 raise EngineCancelled('the check was stopped')
             yield image

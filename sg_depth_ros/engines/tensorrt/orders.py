@@ -7,7 +7,7 @@ from __future__ import annotations
 import dataclasses
 import platform
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from sg_depth_ros.bundle import Bundle
 from sg_depth_ros.engines import ENGINES
-from sg_depth_ros.engines.check_images import COUNT, street_images
+from sg_depth_ros.engines.check_images import COUNT
 from sg_depth_ros.engines.protocol import EngineError, NoDeviceError, Precision
 from sg_depth_ros.engines.tensorrt.cache import EngineKey
 from sg_depth_ros.engines.tensorrt.flavour import (
@@ -32,9 +32,6 @@ from sg_depth_ros.recorded_images import spread_images
 FLAVOURS = ('tensorrt', 'tensorrt_rtx')
 """In the order in which they are taken."""
 
-Images = Callable[[int, int], Iterable[NDArray[np.uint8]]]
-"""Gives images of a width and height to check an engine on."""
-
 
 @dataclasses.dataclass(frozen=True)
 class Order:
@@ -47,7 +44,8 @@ class Order:
     gpu: Gpu | None = None
     """The one it is built for, where that is at hand: only there it can be checked."""
     workspace_mib: int | None = None
-    images: Images = street_images
+    images: Sequence[NDArray[np.uint8]] | None = None
+    """Of network size, to check the engine on; None for those of the street."""
 
     @property
     def key(self) -> EngineKey:
@@ -115,11 +113,7 @@ def make_orders(
 
     # Building takes a while: images that cannot be read must fail before.
     spec = bundle.manifest.input
-    images = list(spread_images(check_on, COUNT, spec.width, spec.height)) if check_on else []
-
-    def recorded(width: int, height: int) -> Iterable[NDArray[np.uint8]]:
-        return images
-
+    images = list(spread_images(check_on, COUNT, spec.width, spec.height)) if check_on else None
     return [
         Order(
             bundle,
@@ -128,7 +122,7 @@ def make_orders(
             target,
             gpu if gpu and gpu.capability == target else None,
             workspace_mib,
-            recorded if check_on else street_images,
+            images,
         )
         for target in targets
     ]
