@@ -102,7 +102,7 @@ setup(
     extras_require=EXTRAS,
     entry_points={
         'console_scripts': [
-            'sg_depth = sg_depth_ros.cli:main',
+            'sg_depth = sg_depth_ros.cli.main:main',
             'depth_node = sg_depth_ros.ros.depth_node:main',
         ],
     },

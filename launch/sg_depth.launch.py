@@ -9,7 +9,7 @@ from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironment
 from launch_ros.actions import Node
 
 from sg_depth_ros.ros.fast_dds import profile_environment
-from sg_depth_ros.share import share_directory
+from sg_depth_ros.bundle.share import share_directory
 
 CONFIG = share_directory() / 'config'
 COMPRESSED = '/compressed'

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sg_depth_ros.bundle import Bundle, load_bundle
-from sg_depth_ros.camera import PinholeCamera
+from sg_depth_ros.geometry.camera import PinholeCamera
 from sg_depth_ros.engines import AUTO, Engine, StageSeconds, create_engine
-from sg_depth_ros.resize import resize_depth, resize_image, resize_labels
+from sg_depth_ros.images.resize import resize_depth, resize_image, resize_labels
 
 DEFAULT_BUNDLE = 'sg_depth_small'
 

@@ -16,15 +16,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sg_depth_ros.camera import PinholeCamera
+from sg_depth_ros.geometry.camera import PinholeCamera
 from sg_depth_ros.estimator import Estimator, Prediction
 from sg_depth_ros.files import atomic_path
-from sg_depth_ros.image_decoding import decode_compressed
-from sg_depth_ros.image_files import depth_to_png
-from sg_depth_ros.labels import ids_with
-from sg_depth_ros.ply import write_ply
-from sg_depth_ros.video import VIDEO_SUFFIXES, VideoReader, VideoWriter
-from sg_depth_ros.visualise import colorize_depth, depth_legend, depth_range, side_by_side
+from sg_depth_ros.images.decoding import decode_compressed
+from sg_depth_ros.images.files import depth_to_png
+from sg_depth_ros.bundle.labels import ids_with
+from sg_depth_ros.images.ply import write_ply
+from sg_depth_ros.images.video import VIDEO_SUFFIXES, VideoReader, VideoWriter
+from sg_depth_ros.images.visualise import colorize_depth, depth_legend, depth_range, side_by_side
 
 Format = Literal['png16', 'npy', 'ply']
 Progress = Callable[[int, int], None]

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from sg_depth_ros.bundle import Bundle
-from sg_depth_ros.labels import CITYSCAPES
+from sg_depth_ros.bundle.labels import CITYSCAPES
 
 WIDTH, HEIGHT = 32, 16
 BundleMaker = Callable[..., Bundle]

@@ -13,7 +13,7 @@ from formula import HEIGHT, WIDTH, formula
 from numpy.typing import NDArray
 
 from sg_depth_ros.bundle import Bundle
-from sg_depth_ros.camera import PinholeCamera
+from sg_depth_ros.geometry.camera import PinholeCamera
 from sg_depth_ros.estimator import Estimator
 
 TRAINING_FOCAL = 20.0

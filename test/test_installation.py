@@ -23,7 +23,7 @@ SHARE = {'LICENSE', 'package.xml'} | {
 WHERE = """
 import json
 from importlib.resources import files
-from sg_depth_ros.share import share_directory
+from sg_depth_ros.bundle.share import share_directory
 template = files("sg_depth_ros.evaluation") / "templates" / "report.html.j2"
 print(json.dumps({"share": str(share_directory()), "template": str(template)}))
 """

@@ -224,7 +224,7 @@ def test_run_time_modules_import_without_torch_and_reports():
     try:
         __import__('rclpy')
     except ImportError:
-        modules = [m for m in modules if '.ros' not in m and m != 'sg_depth_ros.demo']
+        modules = [m for m in modules if '.ros' not in m and m != 'sg_depth_ros.demos.demo']
     program = f"""
 import importlib, sys
 class Block:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sg_depth_ros.cli import COMMANDS, load_command
+from sg_depth_ros.cli.main import COMMANDS, load_command
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / 'README.md').read_text()

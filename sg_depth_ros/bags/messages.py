@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sg_depth_ros.bags.transforms import quaternion_from_rotation
-from sg_depth_ros.camera import PinholeCamera
+from sg_depth_ros.geometry.camera import PinholeCamera
 
 NS = 1_000_000_000
 POINT_FIELD_TYPES = {1: 'i1', 2: 'u1', 3: 'i2', 4: 'u2', 5: 'i4', 6: 'u4', 7: 'f4', 8: 'f8'}

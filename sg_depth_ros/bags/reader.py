@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from sg_depth_ros.bags.messages import stamp_to_ns, typestore
 from sg_depth_ros.bags.transforms import StaticTransforms, matrix_from_transform
-from sg_depth_ros.camera import PinholeCamera
-from sg_depth_ros.image_decoding import decode_compressed, decode_image
+from sg_depth_ros.geometry.camera import PinholeCamera
+from sg_depth_ros.images.decoding import decode_compressed, decode_image
 
 if TYPE_CHECKING:
     from rosbags.interfaces import Connection, TopicInfo

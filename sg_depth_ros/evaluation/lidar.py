@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sg_depth_ros.camera import PinholeCamera
+from sg_depth_ros.geometry.camera import PinholeCamera
 
 FAR_M = np.float32(1e9)
 """Stands for no return where a minimum is taken."""

@@ -18,7 +18,7 @@ from sg_depth_ros.evaluation.protocols import (
     resize_prediction,
     true_depth,
 )
-from sg_depth_ros.visualise import Rgb, colorize_depth, depth_range, side_by_side, strip
+from sg_depth_ros.images.visualise import Rgb, colorize_depth, depth_range, side_by_side, strip
 
 WIDTH = 560
 """Width of each picture in pixels."""

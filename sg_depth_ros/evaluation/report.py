@@ -16,7 +16,7 @@ from sg_depth_ros.evaluation.frames import EvaluationError
 from sg_depth_ros.evaluation.pictures import WORST_ERROR, jpeg
 from sg_depth_ros.evaluation.summary import HIGHER_IS_BETTER
 from sg_depth_ros.files import atomic_path
-from sg_depth_ros.visualise import Rgb
+from sg_depth_ros.images.visualise import Rgb
 
 REPORT = 'report.html'
 COLUMNS = {

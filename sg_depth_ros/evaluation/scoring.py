@@ -20,8 +20,8 @@ from sg_depth_ros.evaluation.metrics import (
     errors_by_label,
 )
 from sg_depth_ros.evaluation.protocols import Protocol, compare, predict, true_depth
-from sg_depth_ros.labels import CITYSCAPES, ids_with
-from sg_depth_ros.resize import resize_labels
+from sg_depth_ros.bundle.labels import CITYSCAPES, ids_with
+from sg_depth_ros.images.resize import resize_labels
 
 CLASS_NAMES = {label.id: label.name for label in CITYSCAPES if 'sky' not in label.roles}
 """Sky has no depth: returns that are labelled so lie at the edge of something else."""

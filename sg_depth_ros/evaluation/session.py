@@ -17,7 +17,7 @@ from sg_depth_ros.evaluation.protocols import Protocol
 from sg_depth_ros.evaluation.report import REPORT, write_report
 from sg_depth_ros.evaluation.runner import OnProgress, run, run_settings
 from sg_depth_ros.evaluation.summary import SUMMARY, summarise, write_json
-from sg_depth_ros.visualise import Rgb
+from sg_depth_ros.images.visualise import Rgb
 
 BASELINES = ('prior', 'constant')
 

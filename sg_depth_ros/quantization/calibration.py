@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sg_depth_ros.recorded_images import Image, spread_images
+from sg_depth_ros.bags.recorded_images import Image, spread_images
 
 MEASURED_OF = 4
 """Every fourth frame is measured on, the others are calibrated with."""

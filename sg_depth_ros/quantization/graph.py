@@ -33,7 +33,7 @@ from onnxruntime.quantization import (
     create_calibrator,
 )
 
-from sg_depth_ros.graph_precision import exact_nodes
+from sg_depth_ros.bundle.half_precision import exact_nodes
 
 Feed = Mapping[str, NDArray[Any]]
 _MOVING = ('Concat', 'MaxPool')

@@ -13,7 +13,7 @@ from sg_depth_ros.engines import create_engine
 from sg_depth_ros.evaluation.models import BundleModel
 from sg_depth_ros.evaluation.protocols import compare, make_protocol, predict, true_depth
 from sg_depth_ros.evaluation.sources.folder import FolderSource
-from sg_depth_ros.recorded_images import Image
+from sg_depth_ros.bags.recorded_images import Image
 
 ENGINE = 'onnxruntime'
 _ROUNDS = 15

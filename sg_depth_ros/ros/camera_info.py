@@ -7,7 +7,7 @@ from __future__ import annotations
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
-from sg_depth_ros.camera import PinholeCamera
+from sg_depth_ros.geometry.camera import PinholeCamera
 
 
 class CameraInfoError(ValueError):

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sg_depth_ros.share import share_directory
+from sg_depth_ros.bundle.share import share_directory
 
 _FAST_DDS_3 = 'FASTDDS_DEFAULT_PROFILES_FILE'
 _FAST_DDS_2 = 'FASTRTPS_DEFAULT_PROFILES_FILE'

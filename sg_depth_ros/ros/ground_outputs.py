@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from std_msgs.msg import Header
 
 from sg_depth_ros.bags.transforms import quaternion_from_rotation
-from sg_depth_ros.ground_plane import GroundPlane
+from sg_depth_ros.geometry.ground_plane import GroundPlane
 
 
 def split_by_plane(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sensor_msgs.msg import CompressedImage, Image, PointCloud2, PointField
 from std_msgs.msg import Header
 
-from sg_depth_ros.image_decoding import (
+from sg_depth_ros.images.decoding import (
     ImageError,
     UnknownEncodingError,
     decode_compressed,
@@ -25,7 +25,7 @@ _DATATYPES = {np.dtype(np.float32): PointField.FLOAT32, np.dtype(np.uint32): Poi
 def rgb_from_message(message: Image | CompressedImage) -> NDArray[np.uint8]:
     """Give the pixels of a camera image as (H, W, 3) uint8 RGB, possibly a view of the message.
 
-    Raw encodings that :mod:`sg_depth_ros.image_decoding` does not know are left to cv_bridge,
+    Raw encodings that :mod:`sg_depth_ros.images.decoding` does not know are left to cv_bridge,
     where it is installed.
 
     :raises ImageError: when the image is broken or of an unknown encoding.

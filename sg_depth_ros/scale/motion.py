@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sg_depth_ros.camera import PinholeCamera
+from sg_depth_ros.geometry.camera import PinholeCamera
 
 MIN_TRACKS = 20
 MIN_INLIERS = 0.4

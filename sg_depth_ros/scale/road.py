@@ -15,8 +15,8 @@ from collections.abc import Collection
 import numpy as np
 from numpy.typing import NDArray
 
-from sg_depth_ros.camera import PinholeCamera
-from sg_depth_ros.ground_plane import MIN_POINTS, TOLERANCE, GroundPlane, fit_ground_plane
+from sg_depth_ros.geometry.camera import PinholeCamera
+from sg_depth_ros.geometry.ground_plane import MIN_POINTS, TOLERANCE, GroundPlane, fit_ground_plane
 
 MIN_SHARE = 0.004
 """Share of the image that must show road; less is a patch between cars."""

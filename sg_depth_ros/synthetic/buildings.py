@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sg_depth_ros.labels import ID
+from sg_depth_ros.bundle.labels import ID
 from sg_depth_ros.synthetic.mesh import Look, Material, Mesh, box, concatenate, hexahedra, polygons
 from sg_depth_ros.synthetic.pictures import NUMBER
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from sg_depth_ros.labels import ID
+from sg_depth_ros.bundle.labels import ID
 from sg_depth_ros.synthetic.mesh import Look, Material, Mesh, box, concatenate, polygons, prism
 from sg_depth_ros.synthetic.pictures import NUMBER
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from sg_depth_ros.labels import ID
+from sg_depth_ros.bundle.labels import ID
 from sg_depth_ros.synthetic.centreline import Centreline
 from sg_depth_ros.synthetic.mesh import Look, Material, Mesh, concatenate, polygons
 from sg_depth_ros.synthetic.styles import Style

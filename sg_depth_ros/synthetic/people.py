@@ -7,7 +7,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sg_depth_ros.labels import ID
+from sg_depth_ros.bundle.labels import ID
 from sg_depth_ros.synthetic.mesh import Look, Mesh, concatenate, polygons, prisms
 
 

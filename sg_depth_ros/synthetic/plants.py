@@ -7,7 +7,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from sg_depth_ros.labels import ID
+from sg_depth_ros.bundle.labels import ID
 from sg_depth_ros.synthetic.mesh import Look, Material, Mesh, concatenate, polygons, prism
 
 _GREENS = (

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sg_depth_ros.camera import PinholeCamera
+from sg_depth_ros.geometry.camera import PinholeCamera
 from sg_depth_ros.synthetic.mesh import face_normals
 
 NEAR = 0.2

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sg_depth_ros.files import atomic_path
-from sg_depth_ros.image_files import depth_to_png
+from sg_depth_ros.images.files import depth_to_png
 from sg_depth_ros.synthetic.drive import StreetFrame
 from sg_depth_ros.synthetic.lidar import LidarOptions, simulate_lidar
 

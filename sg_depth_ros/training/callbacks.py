@@ -17,10 +17,10 @@ from lightning.pytorch.callbacks import EMAWeightAveraging
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
 
-from sg_depth_ros.labels import palette
+from sg_depth_ros.bundle.labels import palette
 from sg_depth_ros.training.data.order import Draw
 from sg_depth_ros.training.data.triplets import Sample, TripletDataset
-from sg_depth_ros.visualise import colorize_depth, colorize_labels, depth_range
+from sg_depth_ros.images.visualise import colorize_depth, colorize_labels, depth_range
 
 _log = logging.getLogger(__name__)
 

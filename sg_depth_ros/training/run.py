@@ -12,7 +12,7 @@ from pathlib import Path
 import lightning as L
 from lightning.pytorch.utilities import rank_zero_only
 
-from sg_depth_ros.camera import PinholeCamera
+from sg_depth_ros.geometry.camera import PinholeCamera
 from sg_depth_ros.files import atomic_path
 from sg_depth_ros.networks.checkpoint import save_networks
 from sg_depth_ros.training.callbacks import DepthPictures, WriteNetworks

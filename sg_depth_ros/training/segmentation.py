@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader
 from torchmetrics.classification import MulticlassJaccardIndex
 
-from sg_depth_ros.labels import VOID
+from sg_depth_ros.bundle.labels import VOID
 from sg_depth_ros.networks.checkpoint import load_networks, save_networks
 from sg_depth_ros.networks.segmentation import SegmentationNet
 from sg_depth_ros.training.callbacks import WriteNetworks

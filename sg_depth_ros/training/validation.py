@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from sg_depth_ros.camera import PinholeCamera
+from sg_depth_ros.geometry.camera import PinholeCamera
 from sg_depth_ros.evaluation.metrics import DepthErrors, mean_errors
 from sg_depth_ros.evaluation.protocols import compare, make_protocol
 from sg_depth_ros.evaluation.sources.folder import FolderSource

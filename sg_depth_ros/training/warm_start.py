@@ -12,7 +12,7 @@ from typing import Any
 from torch import nn
 
 from sg_depth_ros.bundle import MANIFEST, load_bundle
-from sg_depth_ros.share import share_directory
+from sg_depth_ros.bundle.share import share_directory
 
 _log = logging.getLogger(__name__)
 

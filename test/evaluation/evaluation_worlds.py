@@ -15,7 +15,7 @@ from sg_depth_ros.bags import (
     static_transform_message,
 )
 from sg_depth_ros.bundle import write_bundle
-from sg_depth_ros.camera import PinholeCamera
+from sg_depth_ros.geometry.camera import PinholeCamera
 
 CAMERA = PinholeCamera(96, 64, 80.0, 80.0, 47.5, 31.5)
 LIDAR_IN_CAMERA = np.array([[0, -1, 0, 0.05], [0, 0, -1, -0.1], [1, 0, 0, -0.2], [0, 0, 0, 1.0]])

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from sg_depth_ros.bags import BagWriter, image_message
 from sg_depth_ros.bundle import load_bundle
-from sg_depth_ros.evaluation.commands import app
+from sg_depth_ros.cli.evaluate import app
 from sg_depth_ros.evaluation.recorded import DEPTH_TOPIC
 from sg_depth_ros.evaluation.sources.bag import BagSource
 
@@ -141,7 +141,7 @@ def test_through_the_node_gives_the_same_numbers(bag, bundle, tmp_path):
     common = ('bag', bag, '--bundle', bundle, '--engine', 'onnxruntime', '--out')
     offline = invoke(*common, tmp_path / 'offline')
     assert offline.exit_code == 0, offline.output
-    command = [sys.executable, '-c', 'from sg_depth_ros.evaluation.commands import app; app()']
+    command = [sys.executable, '-c', 'from sg_depth_ros.cli.evaluate import app; app()']
     online = subprocess.run(
         [*command, *map(str, common), str(tmp_path / 'online'), '--through-node'],
         capture_output=True,
@@ -167,7 +167,7 @@ def fake_node(monkeypatch, stamps):
                 bag.write(DEPTH_TOPIC, image_message(depth, stamp, 'camera'), stamp)
 
     module = SimpleNamespace(replay=replay, ReplayOptions=lambda *values: values)
-    monkeypatch.setitem(sys.modules, 'sg_depth_ros.ros.replay', module)
+    monkeypatch.setitem(sys.modules, 'sg_depth_ros.replay.player', module)
     return played
 
 

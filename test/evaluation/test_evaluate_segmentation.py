@@ -15,8 +15,8 @@ from sg_depth_ros.evaluation.segmentation import (
     read_mapping,
     segmentation_scores,
 )
-from sg_depth_ros.image_files import ImageFileError
-from sg_depth_ros.labels import CITYSCAPES, ID, VOID
+from sg_depth_ros.images.files import ImageFileError
+from sg_depth_ros.bundle.labels import CITYSCAPES, ID, VOID
 
 CAMVID = Path(__file__).parents[2] / 'config/camvid.yaml'
 

@@ -18,7 +18,7 @@ from sg_depth_ros.evaluation.sources.kitti import (
     read_calibration,
     read_split,
 )
-from sg_depth_ros.image_files import ImageFileError
+from sg_depth_ros.images.files import ImageFileError
 
 DATA = Path(os.environ.get('SG_DEPTH_DATA', '../shared/data'))
 

@@ -24,7 +24,7 @@ pytest.importorskip('onnxruntime')
 from onnx import TensorProto, numpy_helper  # noqa: E402
 from onnx.reference import ReferenceEvaluator  # noqa: E402
 
-from sg_depth_ros.graph_precision import exact_nodes, signed_integers  # noqa: E402
+from sg_depth_ros.bundle.half_precision import exact_nodes, signed_integers  # noqa: E402
 from sg_depth_ros.quantization.calibration import (  # noqa: E402
     QuantizationError,
     read_frames,

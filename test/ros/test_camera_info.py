@@ -9,7 +9,7 @@ from rig import make_info
 from sensor_msgs.msg import CameraInfo, RegionOfInterest
 from std_msgs.msg import Header
 
-from sg_depth_ros.camera import PinholeCamera
+from sg_depth_ros.geometry.camera import PinholeCamera
 from sg_depth_ros.ros.camera_info import (
     CameraInfoError,
     camera_from_info,

@@ -11,8 +11,8 @@ import numpy as np
 from rig import CAR, HEIGHT, NETWORK, SKY, WIDTH, make_image, make_info, pixels
 from sensor_msgs.msg import CompressedImage
 
-from sg_depth_ros.labels import palette
-from sg_depth_ros.point_cloud import POINT
+from sg_depth_ros.bundle.labels import palette
+from sg_depth_ros.geometry.point_cloud import POINT
 from sg_depth_ros.ros.outputs import COLORS, DEPTH, DEPTH_INFO, LABELS, POINTS, TOPICS
 
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from sg_depth_ros.labels import CITYSCAPES, ID
+from sg_depth_ros.bundle.labels import CITYSCAPES, ID
 from sg_depth_ros.scale import ScaleEstimator, ScaleSettings, fit_road
 from sg_depth_ros.scale.motion import Motion
 from sg_depth_ros.synthetic import StreetOptions, drive, street_camera

@@ -8,7 +8,7 @@ The constants of the method were chosen on other seeds (100 to 123).
 import numpy as np
 import pytest
 
-from sg_depth_ros.labels import CITYSCAPES, ID
+from sg_depth_ros.bundle.labels import CITYSCAPES, ID
 from sg_depth_ros.scale import ScaleEstimator, ScaleSettings
 from sg_depth_ros.synthetic import StreetOptions, drive, street_camera
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from training_worlds import CAMERA, FPS, SPEED, picture, write_bag, write_drive
 
-from sg_depth_ros.labels import ID
+from sg_depth_ros.bundle.labels import ID
 from sg_depth_ros.training.data.drives import read_drives
 from sg_depth_ros.training.data.kitti import KittiOdometrySource, KittiRawSource
 from sg_depth_ros.training.data.sources import (

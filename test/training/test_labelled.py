@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from training_worlds import picture
 
-from sg_depth_ros.labels import VOID
+from sg_depth_ros.bundle.labels import VOID
 from sg_depth_ros.training.data.augmentation import JitterConfig
 from sg_depth_ros.training.data.labelled import (
     CamVidLabels,

@@ -17,7 +17,7 @@ import torch
 from training_worlds import CAMERA, SPEED, depth_settings, write_drive
 
 import sg_depth_ros
-from sg_depth_ros.labels import ID
+from sg_depth_ros.bundle.labels import ID
 from sg_depth_ros.networks.checkpoint import load_networks, save_half
 from sg_depth_ros.training import warm_start
 from sg_depth_ros.training.curve import read_curve

@@ -6,8 +6,8 @@ import os
 import pytest
 from typer.testing import CliRunner
 
-from sg_depth_ros.share import share_directory
-from sg_depth_ros.training.commands import app, find_config
+from sg_depth_ros.bundle.share import share_directory
+from sg_depth_ros.cli.train import app, find_config
 from sg_depth_ros.training.depth_settings import DepthSettings
 from sg_depth_ros.training.distil import DistilSettings
 from sg_depth_ros.training.segmentation_settings import SegmentationSettings

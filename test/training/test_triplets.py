@@ -9,7 +9,7 @@ import pytest
 import torch
 from training_worlds import CAMERA, FPS, SPEED, picture, write_drive
 
-from sg_depth_ros.camera import PinholeCamera
+from sg_depth_ros.geometry.camera import PinholeCamera
 from sg_depth_ros.training.data.augmentation import JitterConfig
 from sg_depth_ros.training.data.order import Draw
 from sg_depth_ros.training.data.sources import FolderSource

@@ -11,7 +11,7 @@ from sg_depth_ros.bags import (
     compressed_image_message,
     odometry_message,
 )
-from sg_depth_ros.camera import PinholeCamera
+from sg_depth_ros.geometry.camera import PinholeCamera
 from sg_depth_ros.networks.depth_resnet import DepthResNetConfig
 from sg_depth_ros.networks.guidance import GuidanceConfig
 from sg_depth_ros.networks.pose import PoseNetConfig

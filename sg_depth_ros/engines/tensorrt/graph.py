@@ -41,11 +41,11 @@ def prepare_graph(file: Path, halve: bool = False) -> bytes:
     _cast_images_first(model)
     _cast_labels_from_floats(model)
     if any(node.op_type == 'QuantizeLinear' for node in model.graph.node):
-        from sg_depth_ros.graph_precision import signed_integers
+        from sg_depth_ros.bundle.half_precision import signed_integers
 
         model = signed_integers(model)
     if halve:
-        from sg_depth_ros.graph_precision import half_precision
+        from sg_depth_ros.bundle.half_precision import half_precision
 
         model = half_precision(model)
     data: bytes = model.SerializeToString()

@@ -27,7 +27,7 @@ from sg_depth_ros.engines.tensorrt.flavour import (
 )
 from sg_depth_ros.engines.tensorrt.gpu import Gpu, find_gpu
 from sg_depth_ros.engines.tensorrt.graph import RECIPE, check_precision
-from sg_depth_ros.recorded_images import spread_images
+from sg_depth_ros.bags.recorded_images import spread_images
 
 FLAVOURS = ('tensorrt', 'tensorrt_rtx')
 """In the order in which they are taken."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from sg_depth_ros.bags import BagError, BagMessage, BagReader
 from sg_depth_ros.bags.reader import COMPRESSED_IMAGE
-from sg_depth_ros.camera import PinholeCamera
+from sg_depth_ros.geometry.camera import PinholeCamera
 from sg_depth_ros.training.data.frames import SpooledFrames, encode_jpeg
 from sg_depth_ros.training.data.speed import distances_between, read_speed, speed_topic
 

@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sg_depth_ros.image_decoding import decode_compressed
-from sg_depth_ros.image_files import read_rgb
+from sg_depth_ros.images.decoding import decode_compressed
+from sg_depth_ros.images.files import read_rgb
 
 
 class Frames(Protocol):

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from sg_depth_ros.labels import VOID
-from sg_depth_ros.resize import resize_image, resize_labels
+from sg_depth_ros.bundle.labels import VOID
+from sg_depth_ros.images.resize import resize_image, resize_labels
 from sg_depth_ros.training.data.augmentation import ColorJitter, JitterConfig
 from sg_depth_ros.training.data.labelled import LabelledImage, LabelledSource, Loader
 from sg_depth_ros.training.data.order import Draw

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from rich.progress import track
 
-from sg_depth_ros.camera import PinholeCamera
-from sg_depth_ros.image_files import list_images, read_depth, read_labels
-from sg_depth_ros.labels import ID, VOID
+from sg_depth_ros.geometry.camera import PinholeCamera
+from sg_depth_ros.images.files import list_images, read_depth, read_labels
+from sg_depth_ros.bundle.labels import ID, VOID
 from sg_depth_ros.synthetic import StreetFrame, StreetOptions, drive, write_folder
 from sg_depth_ros.training.data.frames import ImageFiles, SpooledFrames
 from sg_depth_ros.training.data.sequence import (

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from sg_depth_ros.camera import PinholeCamera
-from sg_depth_ros.labels import VOID
-from sg_depth_ros.resize import resize_image
+from sg_depth_ros.geometry.camera import PinholeCamera
+from sg_depth_ros.bundle.labels import VOID
+from sg_depth_ros.images.resize import resize_image
 from sg_depth_ros.training.data.augmentation import ColorJitter, JitterConfig
 from sg_depth_ros.training.data.drives import Clip, read_drives
 from sg_depth_ros.training.data.order import Draw

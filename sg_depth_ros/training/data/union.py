@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from sg_depth_ros.image_files import SUFFIXES
+from sg_depth_ros.images.files import SUFFIXES
 from sg_depth_ros.training.data.kitti import KittiOdometrySource, KittiRawSource
 from sg_depth_ros.training.data.sources import BagSource, FolderSource, StreetSource, VideoSource
 

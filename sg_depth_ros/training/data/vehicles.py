@@ -19,10 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from sg_depth_ros.camera import PinholeCamera
-from sg_depth_ros.ground_plane import GroundPlane
-from sg_depth_ros.labels import ID, VOID, ids_with
-from sg_depth_ros.resize import resize_image
+from sg_depth_ros.geometry.camera import PinholeCamera
+from sg_depth_ros.geometry.ground_plane import GroundPlane
+from sg_depth_ros.bundle.labels import ID, VOID, ids_with
+from sg_depth_ros.images.resize import resize_image
 
 _VEHICLES = [ID['car'], ID['truck'], ID['bus']]
 _GROUND = ids_with('ground')

@@ -1,0 +1,391 @@
+# Copyright 2026 The sg_depth_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""``sg_depth evaluate``: measure depth and labels against truth."""
+
+from __future__ import annotations
+
+import inspect
+import shutil
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass, field, fields
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from sg_depth_ros.cli.shared import (
+    DEFAULT_BUNDLE,
+    EngineOption,
+    parse_size,
+    progress_bar,
+)
+
+if TYPE_CHECKING:
+    from sg_depth_ros.evaluation.frames import Model, Source
+
+app = typer.Typer(
+    help='Measure depth and labels against truth; write metrics.json and report.html.',
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Scaling = Literal['median', 'least_squares', 'none']
+Normalisation = Literal['imagenet', 'unit', 'symmetric', 'bytes']
+PathArgument = Annotated[Path, typer.Argument(help='Where the frames are.')]
+OutOption = Annotated[
+    Path | None, typer.Option(help='Folder for the results; out/evaluate/NAME if not given.')
+]
+CardOption = Annotated[
+    bool, typer.Option('--card', help="Write the figures into the bundle's model card.")
+]
+BundleOption = Annotated[
+    str,
+    typer.Option(help='What is evaluated: a bundle, an .onnx file, prior, constant or truth.'),
+]
+
+
+@dataclass(frozen=True)
+class DepthOptions:
+    """Options of every command that evaluates depth."""
+
+    bundle: BundleOption = DEFAULT_BUNDLE
+    engine: EngineOption = 'auto'
+    threads: Annotated[int | None, typer.Option(min=1, help='CPU threads of the engine.')] = None
+    compare: Annotated[
+        list[str],
+        typer.Option(help='Another model beside it, as for --bundle; may be repeated.'),
+    ] = field(default_factory=list)
+    onnx_size: Annotated[
+        str | None, typer.Option(help='Input WIDTHxHEIGHT of .onnx files that leave it open.')
+    ] = None
+    onnx_normalisation: Annotated[
+        Normalisation, typer.Option(help='What .onnx files expect of RGB.')
+    ] = 'imagenet'
+    onnx_output: Annotated[
+        Literal['depth', 'inverse'], typer.Option(help='What .onnx files give.')
+    ] = 'depth'
+    protocol: Annotated[
+        str | None,
+        typer.Option(help='eigen-raw, improved, eigen-raw-packnet, improved-packnet or dense.'),
+    ] = None
+    scaling: Annotated[Scaling, typer.Option(help='Fit to the truth of each image.')] = 'median'
+    camera_height: Annotated[
+        float | None,
+        typer.Option(
+            min=0.01, help='Metres over the road: bundles give metres, for none scaling.'
+        ),
+    ] = None
+    flip: Annotated[
+        bool, typer.Option('--flip', help='Average with the mirrored image (post-processing).')
+    ] = False
+    occlusion: Annotated[
+        bool | None,
+        typer.Option(
+            '--occlusion/--no-occlusion',
+            help='Remove LiDAR returns behind a nearer neighbour; on for bags alone by default.',
+        ),
+    ] = None
+    limit: Annotated[int | None, typer.Option(min=1, help='Only the first frames.')] = None
+    out: OutOption = None
+    resume: Annotated[bool, typer.Option('--resume', help='Take an interrupted run up again.')] = (
+        False
+    )
+    images: Annotated[bool, typer.Option(help='Show the best and worst frames in the report.')] = (
+        True
+    )
+    card: CardOption = False
+    fail_under: Annotated[
+        list[str],
+        typer.Option(help='METRIC=NUMBER, such as abs_rel=0.2: exit code 1 if worse.'),
+    ] = field(default_factory=list)
+
+
+def depth_command(function: Callable[..., None]) -> Callable[..., None]:
+    """Register a command; typer shows the fields of its ``options`` as options of its own."""
+    hints = get_type_hints(function, include_extras=True)
+    own = [
+        parameter.replace(annotation=hints[name])
+        for name, parameter in inspect.signature(function).parameters.items()
+        if name != 'options'
+    ]
+    common_hints = get_type_hints(DepthOptions, include_extras=True)
+    common = [
+        inspect.Parameter(
+            item.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=[] if item.default is MISSING else item.default,
+            annotation=common_hints[item.name],
+        )
+        for item in fields(DepthOptions)
+    ]
+
+    def command(**values: Any) -> None:
+        options = DepthOptions(
+            **{item.name: values.pop(item.name) for item in fields(DepthOptions)}
+        )
+        function(**values, options=options)
+
+    keyword = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
+    command.__signature__ = inspect.Signature([*keyword, *common])  # type: ignore[attr-defined]
+    command.__annotations__ = {p.name: p.annotation for p in (*keyword, *common)}
+    app.command(function.__name__, help=function.__doc__)(command)
+    return function
+
+
+@depth_command
+def folder(path: PathArgument, options: DepthOptions) -> None:
+    """Evaluate on images/ with depth/ (16-bit PNG, metres * 256) and intrinsics."""
+    from sg_depth_ros.evaluation.sources.folder import FolderSource
+
+    _evaluate(FolderSource(path), 'eigen-raw', options)
+
+
+@depth_command
+def kitti(
+    root: Annotated[Path, typer.Option(help='KITTI raw: the folder with DATE/DRIVE.')],
+    split: Annotated[Path, typer.Option(help='Split file with lines DATE/DRIVE INDEX l|r.')],
+    options: DepthOptions,
+) -> None:
+    """Evaluate on KITTI, on raw LiDAR or (protocol improved) on the annotated depth."""
+    from sg_depth_ros.evaluation.sources.kitti import KittiSource
+
+    improved = (options.protocol or '').startswith('improved')
+    _evaluate(KittiSource(root, split, improved), 'eigen-raw', options)
+
+
+@depth_command
+def bag(
+    path: PathArgument,
+    options: DepthOptions,
+    lidar_topic: Annotated[
+        str | None, typer.Option(help='PointCloud2 topic; the only one if not given.')
+    ] = None,
+    image_topic: Annotated[
+        str | None, typer.Option(help='Image topic; the only camera if not given.')
+    ] = None,
+    through_node: Annotated[
+        bool, typer.Option('--through-node', help='Evaluate what the running node publishes.')
+    ] = False,
+) -> None:
+    """Evaluate on a rosbag2 with a camera, a LiDAR and /tf_static; needs no ROS."""
+    from sg_depth_ros.evaluation.frames import EvaluationError
+    from sg_depth_ros.evaluation.sources.bag import BagSource
+
+    if through_node and (options.flip or options.threads):
+        raise EvaluationError(
+            'the node sees each image once and as it comes, with threads of its own: leave --flip '
+            'and --threads out with --through-node'
+        )
+    source = BagSource(path, lidar_topic, image_topic)
+    node = partial(_node_model, source.path, source.image_topic, options) if through_node else None
+    _evaluate(source, 'eigen-raw', options, node, occlusion=True)
+
+
+@depth_command
+def street(
+    options: DepthOptions,
+    frames: Annotated[int, typer.Option(min=1, help='How many frames of each street.')] = 100,
+    streets: Annotated[int, typer.Option(min=1, help='How many streets, from SEED on.')] = 1,
+    size: Annotated[str, typer.Option(help='WIDTHxHEIGHT in pixels.')] = '640x192',
+    seed: Annotated[int, typer.Option(help='Another seed is another street.')] = 0,
+) -> None:
+    """Evaluate on a synthetic street with exact depth and labels."""
+    from sg_depth_ros.evaluation.sources.street import StreetSource
+    from sg_depth_ros.synthetic import street_camera
+
+    camera = street_camera(*parse_size(size))
+    # Pictures of streets may go where those of recordings may not.
+    _evaluate(StreetSource(camera, frames, seed, streets), 'dense', options, card_pictures=True)
+
+
+@app.command()
+def segmentation(
+    path: PathArgument,
+    mapping: Annotated[
+        Path | None, typer.Option(help='Class mapping; config/camvid.yaml.')
+    ] = None,
+    bundle: Annotated[str, typer.Option(help='Model bundle.')] = DEFAULT_BUNDLE,
+    engine: EngineOption = 'auto',
+    limit: Annotated[int | None, typer.Option(min=1, help='Only the first images.')] = None,
+    out: OutOption = None,
+    card: CardOption = False,
+) -> None:
+    """Evaluate the labels on a CamVid-style folder: mean IoU, accuracy, confusion."""
+    from sg_depth_ros.estimator import Estimator
+    from sg_depth_ros.evaluation.segmentation import evaluate_segmentation, read_mapping
+    from sg_depth_ros.evaluation.summary import write_json
+    from sg_depth_ros.bundle.share import share_directory
+
+    classes = read_mapping(mapping or share_directory() / 'config' / 'camvid.yaml')
+    estimator = Estimator.load(bundle, engine)
+    with progress_bar() as bar:
+        task = bar.add_task('images', total=None, note='')
+        scores = evaluate_segmentation(
+            path,
+            classes,
+            estimator.bundle.labels,
+            lambda image: estimator.predict(image, size='image').labels,
+            limit,
+            lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    estimator.close()
+    console = Console(markup=False)
+    table = Table(title=f'{bundle} on {scores["dataset"]}, {scores["images"]} images')
+    table.add_column('class')
+    table.add_column('IoU', justify='right')
+    for name, iou in scores['iou'].items():
+        table.add_row(name, f'{iou:.3f}')
+    table.add_section()
+    for title in ('mean_iou', 'pixel_accuracy', 'mean_accuracy'):
+        table.add_row(title.replace('_', ' '), f'{scores[title]:.3f}')
+    console.print(table)
+    target = (out or Path('out/evaluate') / f'segmentation_{scores["dataset"]}') / 'metrics.json'
+    write_json({'bundle': bundle, **scores}, target)
+    if card:
+        from sg_depth_ros.bundle import add_metric
+        from sg_depth_ros.evaluation.card import segmentation_metric
+
+        add_metric(bundle, segmentation_metric(scores, '/'.join(path.resolve().parts[-2:])))
+    console.print(f'written to {target}', highlight=False)
+
+
+def _output_folder(options: DepthOptions, source: Source) -> Path:
+    name = source.name.replace(' ', '_').replace('/', '_')
+    return options.out or Path('out/evaluate') / name
+
+
+def _node_model(bag_path: Path, image_topic: str, options: DepthOptions, out: Path) -> Model:
+    """Play the bag through the node, frame by frame, and give what it has published."""
+    from sg_depth_ros.bundle import load_bundle
+    from sg_depth_ros.evaluation.recorded import RecordedModel
+    from sg_depth_ros.replay.player import ReplayOptions, replay
+
+    loaded = load_bundle(options.bundle)
+    record = out / 'node_outputs'
+    shutil.rmtree(record, ignore_errors=True)
+    out.mkdir(parents=True, exist_ok=True)
+    with progress_bar() as bar:
+        task = bar.add_task('node', total=None, note='')
+        replay(
+            bag_path,
+            record,
+            out / 'node.log',
+            # Rate 0 waits for each frame's depth, so that none is dropped.
+            ReplayOptions(
+                *(str(loaded.path), options.engine, 0, image_topic),
+                *(('camera_height', options.camera_height) if options.camera_height else ()),
+            ),
+            progress=lambda done, total, note: bar.update(
+                task, completed=done, total=total, note=note
+            ),
+        )
+    name = f'{loaded.manifest.name} through the node'
+    identity = f'{loaded.digest[:16]} on {options.engine}'
+    if options.camera_height is not None:
+        identity += f', camera {options.camera_height:g} m over the road'
+    return RecordedModel(record, name, identity)
+
+
+def _evaluate(
+    source: Source,
+    base: str,
+    options: DepthOptions,
+    node: Callable[[Path], Model] | None = None,
+    occlusion: bool = False,
+    card_pictures: bool = False,
+) -> None:
+    """Run one evaluation as the options say and print its table; Ctrl-C keeps what is done.
+
+    :param node: makes the first model in the place of the bundle, given the folder for results
+    """
+    from sg_depth_ros.bundle import add_metric, load_bundle
+    from sg_depth_ros.evaluation.card import depth_metric
+    from sg_depth_ros.evaluation.models import OnnxOptions
+    from sg_depth_ros.evaluation.pictures import jpeg, sheet
+    from sg_depth_ros.evaluation.protocols import make_protocol
+    from sg_depth_ros.evaluation.session import (
+        ModelFactory,
+        ModelOptions,
+        RunOptions,
+        measure,
+        report,
+    )
+    from sg_depth_ros.evaluation.summary import broken_limits, parse_limits
+
+    limits = parse_limits(options.fail_under)
+    if options.card:
+        load_bundle(options.bundle)  # What has no card is refused before it is measured.
+    protocol = make_protocol(
+        options.protocol or base,
+        options.scaling,
+        options.flip,
+        occlusion if options.occlusion is None else options.occlusion,
+    )
+    onnx = OnnxOptions(
+        parse_size(options.onnx_size) if options.onnx_size else None,
+        options.onnx_normalisation,
+        options.onnx_output,
+    )
+    out = _output_folder(options, source)
+    run_options = RunOptions(out, options.limit, options.resume, options.images)
+    console = Console(markup=False)
+    loading = ModelOptions(options.engine, options.threads, options.camera_height, onnx)
+    factory = ModelFactory(source, protocol, loading)
+    # The node plays the whole bag: only after all options have been found good.
+    first = node(out) if node else options.bundle
+    with console.status('fitting the baselines, loading the models'):
+        models = factory.make_all(first, options.compare)
+    try:
+        with progress_bar() as bar:
+            task = bar.add_task('frames', total=None, note='')
+            measured = measure(
+                source,
+                models,
+                protocol,
+                run_options,
+                lambda done, total: bar.update(task, completed=done, total=total),
+            )
+    except KeyboardInterrupt:
+        console.print(f'interrupted; go on with the same command and --resume --out {out}')
+        raise typer.Exit(130) from None
+    _print_summary(console, measured.summary)
+    with console.status('writing the report'):
+        worst = report(measured, source, models[0], protocol, run_options)
+    if options.card:
+        metric = depth_metric(
+            measured.summary, models[0].name, options.camera_height, through_node=node is not None
+        )
+        failures = jpeg(sheet(worst)) if card_pictures and worst else None
+        add_metric(options.bundle, metric, failures)
+    console.print(f'written to {out}', highlight=False)
+    if broken := broken_limits(measured.summary, limits):
+        console.print(*broken, sep='\n', style='bold red', highlight=False)
+        raise typer.Exit(1)
+
+
+def _print_summary(console: Console, summary: dict[str, Any]) -> None:
+    """Print the errors, a row for each metric so that many models fit beside each other."""
+    metrics = ('abs_rel', 'sq_rel', 'rmse', 'rmse_log', 'silog', 'delta1', 'delta2', 'delta3')
+    table = Table(
+        title=f'{summary["dataset"]}, {summary["frames"]} frames, {summary["protocol"]["name"]}',
+        caption='; '.join(summary['notes']) or None,
+    )
+    table.add_column('mean over frames')
+    models = summary['models']
+    for name in models:
+        table.add_column(name, justify='right')
+    for metric in (*metrics, 'coverage'):
+        means = [model['mean'][metric] for model in models.values()]
+        table.add_row(
+            metric, *(f'{m["mean"]:.3f} ({m["low"]:.3f}-{m["high"]:.3f})' for m in means)
+        )
+    table.add_section()
+    ratios = (model['scale']['median_ratio'] for model in models.values())
+    table.add_row('scale ratio', *(f'{ratio:.3f}' for ratio in ratios))
+    speeds = [model['latency'].get('images_per_second') for model in models.values()]
+    table.add_row('images/s', *(f'{speed:.1f}' if speed else '–' for speed in speeds))
+    console.print(table)

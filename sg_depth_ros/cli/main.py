@@ -1,0 +1,176 @@
+# Copyright 2026 The sg_depth_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The program ``sg_depth``: a table of commands whose modules are imported when they are run.
+
+A command is a function whose parameters are typer's, in a module of the package that the command
+belongs to. Another one needs a line in ``COMMANDS`` and nothing else.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import sys
+from typing import Annotated, Any, NamedTuple
+
+import typer
+from typer.core import TyperGroup
+from typer.main import get_command
+
+
+class Command(NamedTuple):
+    """Where a command is (``module:name`` of a function or a ``typer.Typer``), and its help.
+
+    ``extra`` is what has to be installed for it besides the package itself: ``pip install
+    sg_depth_ros[extra]``.
+    """
+
+    target: str
+    help: str
+    extra: str | None = None
+
+
+COMMANDS = {
+    'replay': Command(
+        'sg_depth_ros.cli.replay:replay',
+        'Play a bag through the running node; write numbers, video, cloud.',
+        'ros',
+    ),
+    'predict': Command(
+        'sg_depth_ros.cli.shared:predict',
+        'Depth of an image, a folder of images or a video; no ROS needed.',
+    ),
+    'demo': Command(
+        'sg_depth_ros.cli.replay:demo',
+        'Drive through a synthetic street and measure the node against exact depth.',
+        'ros',
+    ),
+    'street': Command(
+        'sg_depth_ros.cli.shared:street',
+        'Write a synthetic street drive with exact depth, as a folder or a bag.',
+    ),
+    'evaluate': Command(
+        'sg_depth_ros.cli.evaluate:app',
+        'Measure depth and labels against truth: folders, bags with LiDAR, KITTI, street.',
+        'report',
+    ),
+    'train': Command(
+        'sg_depth_ros.cli.train:app',
+        'Train segmentation or depth: your own bag, KITTI, folders, videos, the street.',
+        'train',
+    ),
+    'filter': Command(
+        'sg_depth_ros.cli.train:filter_data',
+        'Drop images with infinite depth before training again (two-stage training).',
+        'train',
+    ),
+    'engine': Command(
+        'sg_depth_ros.cli.engine:app',
+        'Build TensorRT engines ahead; list, show and clear the cached ones.',
+        'tensorrt-rtx',
+    ),
+    'bench': Command(
+        'sg_depth_ros.cli.bench:bench',
+        'Measure the speed of bundles in engines, stage by stage.',
+    ),
+    'info': Command('sg_depth_ros.cli.shared:info', 'Check a model bundle and show what it holds.'),
+    'export': Command(
+        'sg_depth_ros.cli.shared:export',
+        'Turn a checkpoint into a model bundle, proven equal to torch.',
+        'train',
+    ),
+    'quantize': Command(
+        'sg_depth_ros.cli.quantize:quantize',
+        'Turn a bundle into eight bits; what costs too much stays in float32.',
+        'quantize',
+    ),
+}
+
+
+class LazyGroup(TyperGroup):
+    """Shows the table for ``--help``; imports a command's module when that command is run."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Replace the placeholder that the name resolves to by the command itself."""
+        name, _, rest = super().resolve_command(ctx, args)
+        assert name is not None
+        return name, load_command(name), rest
+
+
+app = typer.Typer(
+    cls=LazyGroup,
+    help='Monocular depth guided by semantics, for robots.',
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={'help_option_names': ['-h', '--help']},
+)
+for _name, _command in COMMANDS.items():
+    app.command(_name, help=_command.help)(lambda: None)
+
+
+@app.callback()
+def options(
+    debug: Annotated[
+        bool, typer.Option('--debug', help='Show the traceback of an error.')
+    ] = False,
+    verbose: Annotated[bool, typer.Option('--verbose', '-v', help='Log what is done.')] = False,
+) -> None:
+    """Set up logging; ``--debug`` is looked at by :func:`main`."""
+    logging.basicConfig(
+        level=logging.DEBUG if debug else logging.INFO if verbose else logging.WARNING,
+        format='%(levelname)s %(name)s: %(message)s',
+    )
+
+
+def load_command(name: str) -> Any:
+    """Import a command of the table.
+
+    :raises ImportError: when what it needs is not installed; the message says what to install.
+    """
+    command = COMMANDS[name]
+    module, _, attribute = command.target.partition(':')
+    found = getattr(importlib.import_module(module), attribute)
+    if not isinstance(found, typer.Typer):
+        single = typer.Typer(pretty_exceptions_enable=False)
+        single.command(name, help=found.__doc__ or command.help)(found)
+        found = single
+    return get_command(found)
+
+
+def main() -> None:
+    """Run ``sg_depth``; an error that a user can act on is one sentence and exit code 1."""
+    try:
+        app()
+    except Exception as error:
+        sentence = _explain(error)
+        if sentence is None or '--debug' in sys.argv:
+            raise
+        from rich.console import Console
+        from rich.markup import escape
+
+        Console(stderr=True).print(f'[bold red]error:[/] {escape(sentence)}', highlight=False)
+        sys.exit(1)
+
+
+def _explain(error: Exception) -> str | None:
+    """Give the sentence of an error that is the user's to mend, or None for one of ours."""
+    if isinstance(error, ImportError):
+        return _missing(error)
+    ours = type(error).__module__.partition('.')[0] == __name__.partition('.')[0]
+    if ours or isinstance(error, ValueError | OSError):
+        return ' '.join(str(error).split())
+    return None
+
+
+def _missing(error: ImportError) -> str | None:
+    if (error.name or '').partition('.')[0] == __name__.partition('.')[0]:
+        return None
+    name = next((word for word in sys.argv[1:] if word in COMMANDS), None)
+    extra = COMMANDS[name].extra if name else None
+    if extra is None:
+        return f'{error}; install the package with all it needs: pip install sg_depth_ros'
+    hint = ', or on a robot: source /opt/ros/<distro>/setup.bash' if extra == 'ros' else ''
+    return (
+        f'"{name}" cannot start ({error}); install what it needs with '
+        f'pip install "sg_depth_ros[{extra}]"{hint}'
+    )

@@ -1,0 +1,162 @@
+# Copyright 2026 The sg_depth_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""``sg_depth train`` and ``sg_depth filter``; torch is imported when they run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sg_depth_ros.bundle.share import share_directory
+
+app = typer.Typer(help='Train segmentation, then depth.', no_args_is_help=True)
+
+ConfigArgument = Annotated[
+    str, typer.Argument(help='YAML file, or the name of one in config/train, such as small.')
+]
+OverridesArgument = Annotated[
+    list[str] | None,
+    typer.Argument(help='Changes to it: key=value, outer.inner=value, list.0.key=value.'),
+]
+OutOption = Annotated[
+    Path | None,
+    typer.Option(help='Folder of the training; one that has begun goes on.  [runs/CONFIG]'),
+]
+
+
+@app.command()
+def segmentation(
+    config: ConfigArgument, overrides: OverridesArgument = None, out: OutOption = None
+) -> None:
+    """Train the segmentation network on labelled images."""
+    from sg_depth_ros.training.segmentation import train_segmentation
+    from sg_depth_ros.training.segmentation_settings import SegmentationSettings
+    from sg_depth_ros.training.settings import load_settings
+
+    path = find_config(config)
+    settings = load_settings(SegmentationSettings, path, overrides or ())
+    _done(train_segmentation(settings, out or Path('runs') / path.stem), 'train depth with it')
+
+
+@app.command()
+def depth(
+    config: ConfigArgument, overrides: OverridesArgument = None, out: OutOption = None
+) -> None:
+    """Train the depth network on drives, guided by a trained segmentation network."""
+    from sg_depth_ros.training.depth_settings import DepthSettings
+    from sg_depth_ros.training.run import train_depth
+    from sg_depth_ros.training.settings import load_settings
+
+    path = find_config(config)
+    settings = load_settings(DepthSettings, path, overrides or ())
+    final = train_depth(settings, out or Path('runs') / path.stem)
+    _done(final, f'make a bundle of it: sg_depth export {final} --out models/NAME')
+
+
+@app.command()
+def distil(
+    config: ConfigArgument,
+    out: Annotated[Path, typer.Option(help='Folder of images and depth; it must not exist.')],
+    overrides: OverridesArgument = None,
+) -> None:
+    """Write what trained networks say of images, to train another one by it."""
+    from sg_depth_ros.training.distil import DistilSettings, write_teaching
+    from sg_depth_ros.training.settings import load_settings
+
+    settings = load_settings(DistilSettings, find_config(config), overrides or ())
+    images, bent, vehicles = write_teaching(settings, out)
+    if settings.triangulate:
+        typer.echo(f'{bent} images were bent to what parallax tells of what stands still')
+    if settings.vehicles is not None:
+        typer.echo(f'{vehicles} vehicles were cut out and set nearer; see {out}/examples.png')
+    typer.echo(
+        f'{images} images are in {out}; train with it as a source: '
+        f'{{kind: folder, path: {out}, use_depth: true, stills: true}}'
+    )
+
+
+@app.command()
+def experiment(
+    name: Annotated[str, typer.Argument(help='truth, velocity, two-stage or guidance.')],
+    out: Annotated[Path, typer.Option(help='Folder of clips, networks and result.json.')],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(help='Changes of sizes, such as steps=300.')
+    ] = None,
+) -> None:
+    """Show on the street, where truth is exact, what a part of the method does."""
+    import json
+
+    from sg_depth_ros.training.experiments.runs import EXPERIMENTS, Experiments
+
+    if name not in EXPERIMENTS:
+        raise ValueError(f'{name} is no experiment; choose one of {", ".join(EXPERIMENTS)}')
+    chosen = EXPERIMENTS[name]
+    result = chosen.run(Experiments(chosen.settings(overrides or ()), out))
+    typer.echo(json.dumps(result, indent=1))
+
+
+def filter_data(
+    checkpoint: Annotated[Path, typer.Option(help='Networks of the first stage (.pt).')],
+    data: Annotated[
+        str,
+        typer.Option(help='Configuration of a depth training, a bag, a video or a folder.'),
+    ],
+    out: Annotated[Path, typer.Option(help='Where to write the list of kept frames.')],
+    report: Annotated[Path, typer.Option(help='Folder for verdicts and pictures.')],
+    pixels: Annotated[
+        int | None, typer.Option(help='More pixels under the ground drop an image.  [10]')
+    ] = None,
+    metres: Annotated[
+        float | None, typer.Option(help='How far under the ground they are.  [3.3]')
+    ] = None,
+    camera_height: Annotated[
+        float | None, typer.Option(help='Metres, to compare relative depth with.  [1.65]')
+    ] = None,
+    max_distance: Annotated[
+        float | None, typer.Option(help='Metres beyond which nothing is counted.  [40]')
+    ] = None,
+) -> None:
+    """Drop images whose depth is infinite somewhere under the horizon (two-stage training)."""
+    from sg_depth_ros.training.data.union import source_of_path
+    from sg_depth_ros.training.depth_settings import DepthSettings, FilterSettings
+    from sg_depth_ros.training.settings import load_settings
+    from sg_depth_ros.training.two_stage import filter_frames
+
+    settings = FilterSettings()
+    if data.endswith(('.yaml', '.yml')):
+        loaded = load_settings(DepthSettings, data)
+        sources, settings = loaded.sources, loaded.filter
+    else:
+        sources = [source_of_path(Path(data))]
+    given = {
+        'pixels': pixels,
+        'metres': metres,
+        'camera_height': camera_height,
+        'max_distance': max_distance,
+    }
+    changes = {key: value for key, value in given.items() if value is not None}
+    settings = FilterSettings(**{**settings.model_dump(), **changes})
+    counts = filter_frames(checkpoint, sources, settings, out, report)
+    for reason, count in counts.most_common():
+        typer.echo(f'{count:6d} {reason}')
+    typer.echo(f'kept frames: {out}; verdicts and pictures: {report}')
+
+
+def find_config(name: str) -> Path:
+    """Give the path of a configuration: a file, or a name of an installed one.
+
+    :raises ValueError: if there is neither; the message lists the installed ones
+    """
+    if Path(name).is_file():
+        return Path(name)
+    folder = share_directory() / 'config' / 'train'
+    if (installed := folder / f'{name}.yaml').is_file():
+        return installed
+    known = ', '.join(sorted(path.stem for path in folder.glob('*.yaml')))
+    raise ValueError(f'{name} is no file and no installed configuration; there are: {known}')
+
+
+def _done(path: Path, then: str) -> None:
+    typer.echo(f'{path} is written; {then}')
