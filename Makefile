@@ -27,7 +27,7 @@ picture: demo ## Make the pictures in README.md and docs/ from the demo and a st
 	$(BIN)/python -c "import cv2; strip = cv2.imread('out/demo/depth.png'); \
 	  cv2.imwrite('docs/street.jpg', cv2.resize(strip[:len(strip) // 3], None, fx=0.67, fy=0.67, \
 	  interpolation=cv2.INTER_AREA))"
-	$(BIN)/python -m sg_depth_ros.demos.cloud --out docs --rounds 0
+	$(BIN)/python -m sg_depth_ros.cli.cloud --out docs --rounds 0
 
 test: $(VENV)/.test-stamp ## Check format, lint, types and imports, and run the tests
 	$(BIN)/ruff format --check

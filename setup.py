@@ -81,13 +81,12 @@ def share(folder: str) -> tuple[str, list[str]]:
 
 setup(
     name=NAME,
-    version='0.1.0',
     description='Metric, semantically labelled depth from one camera, for ROS 2',
     license='Apache-2.0',
     maintainer='The sg_depth_ros authors',
     maintainer_email='sg-depth-ros@example.org',
     packages=find_packages(include=[NAME, f'{NAME}.*']),
-    package_data={f'{NAME}.evaluation': ['templates/*.j2']},
+    package_data={NAME: ['py.typed'], f'{NAME}.evaluation': ['templates/*.j2']},
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{NAME}']),
         (f'share/{NAME}', ['package.xml', 'LICENSE']),

@@ -8,8 +8,8 @@ from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
 from launch_ros.actions import Node
 
-from sg_depth_ros.ros.fast_dds import profile_environment
 from sg_depth_ros.bundle.share import share_directory
+from sg_depth_ros.ros.fast_dds import profile_environment
 
 CONFIG = share_directory() / 'config'
 COMPRESSED = '/compressed'

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sg_depth_ros.bundle import Bundle, load_bundle
-from sg_depth_ros.geometry.camera import PinholeCamera
 from sg_depth_ros.engines import AUTO, Engine, StageSeconds, create_engine
+from sg_depth_ros.geometry.camera import PinholeCamera
 from sg_depth_ros.images.resize import resize_depth, resize_image, resize_labels
 
 DEFAULT_BUNDLE = 'sg_depth_small'
@@ -28,7 +28,8 @@ class Prediction:
     ``depth`` (h, w) float32 along the optical axis in the bundle's units, NaN where unknown;
     ``labels`` (h, w) uint8 ids of the bundle's labels; ``image`` (h, w, 3) uint8 RGB, which is the
     caller's own array if it has this size; ``camera`` of this size, or None if none was given;
-    ``seconds`` that each network took. ``depth`` and ``labels`` belong to the caller.
+    ``seconds`` that each network took; ``engine`` is the name of the run-time. ``depth`` and
+    ``labels`` belong to the caller.
     """
 
     depth: NDArray[np.float32]
@@ -36,6 +37,14 @@ class Prediction:
     image: NDArray[np.uint8]
     camera: PinholeCamera | None
     seconds: StageSeconds
+    engine: str = ''
+
+    def __repr__(self) -> str:
+        """Give the size, the range of depth and the engine in one line."""
+        height, width = self.depth.shape
+        known = self.depth[np.isfinite(self.depth)]
+        depth = f'{known.min():.4g} to {known.max():.4g}' if known.size else 'unknown'
+        return f'Prediction({width}x{height}, depth {depth}, engine {self.engine or "unknown"})'
 
     def points(self) -> NDArray[np.float32]:
         """Give the points (h, w, 3) in the optical frame, in the units of depth.
@@ -87,11 +96,13 @@ class Estimator:
         factor = answer.fx / depth_spec.training_focal_length if answer else 1.0
         depth = raw.depth_hw * np.float32(factor)
         if size == 'network':
-            return Prediction(depth, raw.labels_hw.copy(), stretched, answer, raw.seconds)
+            return Prediction(
+                depth, raw.labels_hw.copy(), stretched, answer, raw.seconds, self.engine.name
+            )
         height, width = image.shape[:2]
         depth = resize_depth(depth, width, height)
         labels = resize_labels(raw.labels_hw, width, height)
-        return Prediction(depth, labels, image, camera, raw.seconds)
+        return Prediction(depth, labels, image, camera, raw.seconds, self.engine.name)
 
     def close(self) -> None:
         """Free the engine; the estimator is of no use afterwards."""

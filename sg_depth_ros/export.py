@@ -22,11 +22,11 @@ from onnxscript import optimizer
 from torch import Tensor, nn
 
 from sg_depth_ros.bundle import Bundle, load_bundle, require_free, write_bundle
+from sg_depth_ros.bundle.half_precision import half_precision
+from sg_depth_ros.bundle.labels import CITYSCAPES
 from sg_depth_ros.engines import create_engine
 from sg_depth_ros.engines.protocol import DEPTH_OUTPUT, FEATURES_PREFIX, IMAGE, LABELS
 from sg_depth_ros.files import atomic_path
-from sg_depth_ros.bundle.half_precision import half_precision
-from sg_depth_ros.bundle.labels import CITYSCAPES
 from sg_depth_ros.networks.checkpoint import load_networks, save_half
 from sg_depth_ros.networks.encoder import STRIDES
 from sg_depth_ros.networks.inference import prepare_for_inference

@@ -12,16 +12,15 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Literal
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sg_depth_ros.geometry.camera import PinholeCamera
+from sg_depth_ros.bundle.labels import ids_with
 from sg_depth_ros.estimator import Estimator, Prediction
 from sg_depth_ros.files import atomic_path
+from sg_depth_ros.geometry.camera import PinholeCamera
 from sg_depth_ros.images.decoding import decode_compressed
-from sg_depth_ros.images.files import depth_to_png
-from sg_depth_ros.bundle.labels import ids_with
+from sg_depth_ros.images.files import depth_to_png, write_image
 from sg_depth_ros.images.ply import write_ply
 from sg_depth_ros.images.video import VIDEO_SUFFIXES, VideoReader, VideoWriter
 from sg_depth_ros.images.visualise import colorize_depth, depth_legend, depth_range, side_by_side
@@ -113,14 +112,6 @@ def write_depth(stem: Path, prediction: Prediction, output: Format) -> Path:
         points = near.points().reshape(-1, 3)
         write_ply(target, points, near.image.reshape(-1, 3), near.labels.reshape(-1))
     return target
-
-
-def write_image(path: Path, image: NDArray[np.uint8] | NDArray[np.uint16]) -> None:
-    """Write an (H, W, 3) uint8 RGB or (H, W) uint8 or uint16 image; raises OSError on failure."""
-    pixels = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.ndim == 3 else image
-    with atomic_path(path) as temporary:
-        if not cv2.imwrite(str(temporary), pixels):
-            raise OSError(f'{path} could not be written; check the disk and the rights')
 
 
 @dataclass

@@ -13,8 +13,8 @@ from formula import HEIGHT, WIDTH, formula
 from numpy.typing import NDArray
 
 from sg_depth_ros.bundle import Bundle
-from sg_depth_ros.geometry.camera import PinholeCamera
 from sg_depth_ros.estimator import Estimator
+from sg_depth_ros.geometry.camera import PinholeCamera
 
 TRAINING_FOCAL = 20.0
 CAMERA = PinholeCamera(2 * WIDTH, 3 * HEIGHT, 50.0, 50.0, 30.0, 22.0)

@@ -158,7 +158,7 @@ def test_the_node_starts_from_the_workspace(workspace):
 
 def test_colcon_runs_the_tests_of_the_package(workspace):
     """A few of them: how colcon finds and reports them is the same for all."""
-    colcon(workspace, 'test', '--pytest-args', 'test/test_share.py')
+    colcon(workspace, 'test', '--pytest-args', 'test/bundle/test_share.py')
     assert ' 0 errors, 0 failures' in colcon(workspace, 'test-result', '--all')
     report = (workspace / 'build' / NAME / 'pytest.xml').read_text()
     assert 'test_code_without_a_share_folder_is_an_error' in report

@@ -7,12 +7,12 @@ import cv2
 import numpy as np
 import pytest
 
-from sg_depth_ros.geometry.camera import PinholeCamera
+from sg_depth_ros.bundle.labels import CITYSCAPES, ID
 from sg_depth_ros.engines import StageSeconds
 from sg_depth_ros.estimator import Prediction
-from sg_depth_ros.bundle.labels import CITYSCAPES, ID
-from sg_depth_ros.predict import predict_path
+from sg_depth_ros.geometry.camera import PinholeCamera
 from sg_depth_ros.images.video import VideoWriter
+from sg_depth_ros.predict import predict_path
 
 CAMERA = PinholeCamera(40, 20, 30.0, 30.0, 19.5, 9.5)
 

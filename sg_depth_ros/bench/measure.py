@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sg_depth_ros.bundle import Bundle
-from sg_depth_ros.geometry.camera import PinholeCamera
-from sg_depth_ros.images.depth import limit_range, mark_sky
+from sg_depth_ros.bundle.labels import ids_with
 from sg_depth_ros.engines import Engine, Precision
 from sg_depth_ros.estimator import Estimator
-from sg_depth_ros.bundle.labels import ids_with
+from sg_depth_ros.geometry.camera import PinholeCamera
 from sg_depth_ros.geometry.point_cloud import PointCloudBuilder
+from sg_depth_ros.images.depth import limit_range, mark_sky
 from sg_depth_ros.scale import ScaleEstimator, ScaleSettings
 from sg_depth_ros.synthetic import StreetFrame, drive
 

@@ -36,7 +36,7 @@ def peak_memory_mib(
 
 
 def main(path: str, kind: str, threads: str, precision: Precision | None = None) -> None:
-    """Run a few frames and print the peak in KiB."""
+    """Run a few frames and tell the parent the peak in KiB."""
     bundle = load_bundle(path)
     engine = create_engine(bundle, kind, int(threads), precision)
     spec = bundle.manifest.input
@@ -44,7 +44,8 @@ def main(path: str, kind: str, threads: str, precision: Precision | None = None)
         engine.infer(np.zeros((spec.height, spec.width, 3), np.uint8))
     # Not getrusage, whose peak begins with that of the process that started this one.
     lines = _STATUS.read_text().splitlines()
-    print(next(line.split()[1] for line in lines if line.startswith('VmHWM')))
+    peak = next(line.split()[1] for line in lines if line.startswith('VmHWM'))
+    sys.stdout.write(f'{peak}\n')
 
 
 if __name__ == '__main__':

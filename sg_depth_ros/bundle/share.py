@@ -20,7 +20,7 @@ def share_directory(module_file: str | Path = __file__) -> Path:
 
     Raises FileNotFoundError if the code was copied without its share folder.
     """
-    package = Path(module_file).resolve().parent
+    package = Path(module_file).resolve().parents[1]
     if (package.parent / 'resource' / PACKAGE).is_file():
         return package.parent
     for parent in package.parents:

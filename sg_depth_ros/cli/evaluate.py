@@ -4,24 +4,24 @@
 
 from __future__ import annotations
 
-import inspect
 import shutil
 from collections.abc import Callable
-from dataclasses import MISSING, dataclass, field, fields
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from sg_depth_ros.cli.shared import (
-    DEFAULT_BUNDLE,
-    EngineOption,
-    parse_size,
-    progress_bar,
+from sg_depth_ros.cli.evaluate_options import (
+    CardOption,
+    DepthOptions,
+    OutOption,
+    PathArgument,
+    with_depth_options,
 )
+from sg_depth_ros.cli.shared import DEFAULT_BUNDLE, EngineOption, parse_size, progress_bar
 
 if TYPE_CHECKING:
     from sg_depth_ros.evaluation.frames import Model, Source
@@ -33,110 +33,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Scaling = Literal['median', 'least_squares', 'none']
-Normalisation = Literal['imagenet', 'unit', 'symmetric', 'bytes']
-PathArgument = Annotated[Path, typer.Argument(help='Where the frames are.')]
-OutOption = Annotated[
-    Path | None, typer.Option(help='Folder for the results; out/evaluate/NAME if not given.')
-]
-CardOption = Annotated[
-    bool, typer.Option('--card', help="Write the figures into the bundle's model card.")
-]
-BundleOption = Annotated[
-    str,
-    typer.Option(help='What is evaluated: a bundle, an .onnx file, prior, constant or truth.'),
-]
 
-
-@dataclass(frozen=True)
-class DepthOptions:
-    """Options of every command that evaluates depth."""
-
-    bundle: BundleOption = DEFAULT_BUNDLE
-    engine: EngineOption = 'auto'
-    threads: Annotated[int | None, typer.Option(min=1, help='CPU threads of the engine.')] = None
-    compare: Annotated[
-        list[str],
-        typer.Option(help='Another model beside it, as for --bundle; may be repeated.'),
-    ] = field(default_factory=list)
-    onnx_size: Annotated[
-        str | None, typer.Option(help='Input WIDTHxHEIGHT of .onnx files that leave it open.')
-    ] = None
-    onnx_normalisation: Annotated[
-        Normalisation, typer.Option(help='What .onnx files expect of RGB.')
-    ] = 'imagenet'
-    onnx_output: Annotated[
-        Literal['depth', 'inverse'], typer.Option(help='What .onnx files give.')
-    ] = 'depth'
-    protocol: Annotated[
-        str | None,
-        typer.Option(help='eigen-raw, improved, eigen-raw-packnet, improved-packnet or dense.'),
-    ] = None
-    scaling: Annotated[Scaling, typer.Option(help='Fit to the truth of each image.')] = 'median'
-    camera_height: Annotated[
-        float | None,
-        typer.Option(
-            min=0.01, help='Metres over the road: bundles give metres, for none scaling.'
-        ),
-    ] = None
-    flip: Annotated[
-        bool, typer.Option('--flip', help='Average with the mirrored image (post-processing).')
-    ] = False
-    occlusion: Annotated[
-        bool | None,
-        typer.Option(
-            '--occlusion/--no-occlusion',
-            help='Remove LiDAR returns behind a nearer neighbour; on for bags alone by default.',
-        ),
-    ] = None
-    limit: Annotated[int | None, typer.Option(min=1, help='Only the first frames.')] = None
-    out: OutOption = None
-    resume: Annotated[bool, typer.Option('--resume', help='Take an interrupted run up again.')] = (
-        False
-    )
-    images: Annotated[bool, typer.Option(help='Show the best and worst frames in the report.')] = (
-        True
-    )
-    card: CardOption = False
-    fail_under: Annotated[
-        list[str],
-        typer.Option(help='METRIC=NUMBER, such as abs_rel=0.2: exit code 1 if worse.'),
-    ] = field(default_factory=list)
-
-
-def depth_command(function: Callable[..., None]) -> Callable[..., None]:
-    """Register a command; typer shows the fields of its ``options`` as options of its own."""
-    hints = get_type_hints(function, include_extras=True)
-    own = [
-        parameter.replace(annotation=hints[name])
-        for name, parameter in inspect.signature(function).parameters.items()
-        if name != 'options'
-    ]
-    common_hints = get_type_hints(DepthOptions, include_extras=True)
-    common = [
-        inspect.Parameter(
-            item.name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=[] if item.default is MISSING else item.default,
-            annotation=common_hints[item.name],
-        )
-        for item in fields(DepthOptions)
-    ]
-
-    def command(**values: Any) -> None:
-        options = DepthOptions(
-            **{item.name: values.pop(item.name) for item in fields(DepthOptions)}
-        )
-        function(**values, options=options)
-
-    keyword = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
-    command.__signature__ = inspect.Signature([*keyword, *common])  # type: ignore[attr-defined]
-    command.__annotations__ = {p.name: p.annotation for p in (*keyword, *common)}
-    app.command(function.__name__, help=function.__doc__)(command)
-    return function
-
-
-@depth_command
+@app.command()
+@with_depth_options
 def folder(path: PathArgument, options: DepthOptions) -> None:
     """Evaluate on images/ with depth/ (16-bit PNG, metres * 256) and intrinsics."""
     from sg_depth_ros.evaluation.sources.folder import FolderSource
@@ -144,7 +43,8 @@ def folder(path: PathArgument, options: DepthOptions) -> None:
     _evaluate(FolderSource(path), 'eigen-raw', options)
 
 
-@depth_command
+@app.command()
+@with_depth_options
 def kitti(
     root: Annotated[Path, typer.Option(help='KITTI raw: the folder with DATE/DRIVE.')],
     split: Annotated[Path, typer.Option(help='Split file with lines DATE/DRIVE INDEX l|r.')],
@@ -157,7 +57,8 @@ def kitti(
     _evaluate(KittiSource(root, split, improved), 'eigen-raw', options)
 
 
-@depth_command
+@app.command()
+@with_depth_options
 def bag(
     path: PathArgument,
     options: DepthOptions,
@@ -185,7 +86,8 @@ def bag(
     _evaluate(source, 'eigen-raw', options, node, occlusion=True)
 
 
-@depth_command
+@app.command()
+@with_depth_options
 def street(
     options: DepthOptions,
     frames: Annotated[int, typer.Option(min=1, help='How many frames of each street.')] = 100,
@@ -215,10 +117,10 @@ def segmentation(
     card: CardOption = False,
 ) -> None:
     """Evaluate the labels on a CamVid-style folder: mean IoU, accuracy, confusion."""
+    from sg_depth_ros.bundle.share import share_directory
     from sg_depth_ros.estimator import Estimator
     from sg_depth_ros.evaluation.segmentation import evaluate_segmentation, read_mapping
     from sg_depth_ros.evaluation.summary import write_json
-    from sg_depth_ros.bundle.share import share_directory
 
     classes = read_mapping(mapping or share_directory() / 'config' / 'camvid.yaml')
     estimator = Estimator.load(bundle, engine)

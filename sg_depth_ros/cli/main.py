@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The program ``sg_depth``: a table of commands whose modules are imported when they are run.
 
-A command is a function whose parameters are typer's, in a module of the package that the command
-belongs to. Another one needs a line in ``COMMANDS`` and nothing else.
+A command is a function whose parameters are typer's, or a ``typer.Typer`` of several, in a file
+beside this one. Another one needs such a file and a line in ``COMMANDS``.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from typing import Annotated, Any, NamedTuple
 import typer
 from typer.core import TyperGroup
 from typer.main import get_command
+
+from sg_depth_ros import __version__
 
 
 class Command(NamedTuple):
@@ -37,16 +39,16 @@ COMMANDS = {
         'ros',
     ),
     'predict': Command(
-        'sg_depth_ros.cli.shared:predict',
+        'sg_depth_ros.cli.predict:predict',
         'Depth of an image, a folder of images or a video; no ROS needed.',
     ),
     'demo': Command(
-        'sg_depth_ros.cli.replay:demo',
+        'sg_depth_ros.cli.demo:demo',
         'Drive through a synthetic street and measure the node against exact depth.',
         'ros',
     ),
     'street': Command(
-        'sg_depth_ros.cli.shared:street',
+        'sg_depth_ros.cli.street:street',
         'Write a synthetic street drive with exact depth, as a folder or a bag.',
     ),
     'evaluate': Command(
@@ -60,7 +62,7 @@ COMMANDS = {
         'train',
     ),
     'filter': Command(
-        'sg_depth_ros.cli.train:filter_data',
+        'sg_depth_ros.cli.filter:filter_data',
         'Drop images with infinite depth before training again (two-stage training).',
         'train',
     ),
@@ -73,9 +75,9 @@ COMMANDS = {
         'sg_depth_ros.cli.bench:bench',
         'Measure the speed of bundles in engines, stage by stage.',
     ),
-    'info': Command('sg_depth_ros.cli.shared:info', 'Check a model bundle and show what it holds.'),
+    'info': Command('sg_depth_ros.cli.info:info', 'Check a model bundle and show what it holds.'),
     'export': Command(
-        'sg_depth_ros.cli.shared:export',
+        'sg_depth_ros.cli.export:export',
         'Turn a checkpoint into a model bundle, proven equal to torch.',
         'train',
     ),
@@ -108,12 +110,22 @@ for _name, _command in COMMANDS.items():
     app.command(_name, help=_command.help)(lambda: None)
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f'sg_depth {__version__}')
+        raise typer.Exit
+
+
 @app.callback()
 def options(
     debug: Annotated[
         bool, typer.Option('--debug', help='Show the traceback of an error.')
     ] = False,
     verbose: Annotated[bool, typer.Option('--verbose', '-v', help='Log what is done.')] = False,
+    version: Annotated[
+        bool,
+        typer.Option('--version', help='Show the version.', callback=_show_version, is_eager=True),
+    ] = False,
 ) -> None:
     """Set up logging; ``--debug`` is looked at by :func:`main`."""
     logging.basicConfig(

@@ -1,34 +1,32 @@
 # Copyright 2026 The sg_depth_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the filters of point clouds do, and cost: ``python -m sg_depth_ros.demos.cloud``.
+"""What the filters of point clouds do, and cost; ``python -m sg_depth_ros.cli.cloud`` runs it.
 
 A street is drawn, a bundle estimates its depth, and the fixed factor that fits the truth makes it
 metric. Of that frame every filter is timed, on one thread and by the thread's own time, so that
-other programs disturb little. ``--out`` writes pictures of the cloud before and after the
-filters, and split by the ground.
+other programs disturb little. Pictures show the cloud before and after the filters, and split by
+the ground.
 """
 
 from __future__ import annotations
 
-import argparse
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sg_depth_ros.geometry.camera import PinholeCamera
-from sg_depth_ros.images.depth import mark_sky
-from sg_depth_ros.estimator import DEFAULT_BUNDLE, Estimator, Prediction
 from sg_depth_ros.bundle.labels import ids_with
+from sg_depth_ros.estimator import Estimator, Prediction
+from sg_depth_ros.geometry.camera import PinholeCamera
 from sg_depth_ros.geometry.point_cloud import PointCloudBuilder
-from sg_depth_ros.predict import write_image
+from sg_depth_ros.images.depth import mark_sky
+from sg_depth_ros.images.files import write_image
+from sg_depth_ros.images.visualise import render_points
 from sg_depth_ros.scale import fit_road
 from sg_depth_ros.synthetic import drive, street_camera
-from sg_depth_ros.images.visualise import render_points
 
 WIDTH, HEIGHT = 1242, 375
 """As KITTI has it: 465,750 points."""
@@ -81,18 +79,20 @@ def milliseconds(works: Sequence[Callable[[], object]], rounds: int) -> NDArray[
     return times
 
 
-def print_times(prediction: Prediction, depth_hw: NDArray[np.float32], rounds: int) -> None:
-    """Print, for each set of filters, points out, milliseconds and points in a second."""
+def time_filters(
+    prediction: Prediction, depth_hw: NDArray[np.float32], rounds: int
+) -> Iterator[str]:
+    """Give a line for each set of filters, points out, milliseconds and points in a second."""
     assert prediction.camera is not None
     images = depth_hw, prediction.image, prediction.labels
     builders = [PointCloudBuilder(prediction.camera, **options) for options in FILTERS.values()]
     times = milliseconds([lambda b=b: b.build(*images) for b in builders], rounds)  # type: ignore[misc]
-    print(f'{depth_hw.size} pixels; milliseconds: median and 95th percentile of {rounds} rounds')
+    yield f'{depth_hw.size} pixels; milliseconds: median and 95th percentile of {rounds} rounds'
     for name, builder, row in zip(FILTERS, builders, times, strict=True):
         points = np.isfinite(builder.build(*images)['z']).sum()
         median, p95 = np.percentile(row, [50, 95])
         rate = depth_hw.size / median / 1e3
-        print(f'{name:42}{points:8} points {median:6.2f} {p95:6.2f} ms {rate:5.0f} million/s')
+        yield f'{name:42}{points:8} points {median:6.2f} {p95:6.2f} ms {rate:5.0f} million/s'
 
 
 def write_pictures(out: Path, prediction: Prediction, depth_hw: NDArray[np.float32]) -> None:
@@ -102,7 +102,7 @@ def write_pictures(out: Path, prediction: Prediction, depth_hw: NDArray[np.float
     images = depth_hw, prediction.image, prediction.labels
     plane, problem = fit_road(depth_hw, prediction.labels, camera, ids_with('road'))
     if plane is None:
-        raise SystemExit(f'{problem}; choose another --seed')
+        raise ValueError(f'{problem}; choose another --seed')
     before = PointCloudBuilder(camera, organized=False, max_range=60.0).build(*images)
     after = PointCloudBuilder(camera, **FILTERS['all, voxels of 0.1 m']).build(*images)
     for name, cloud in (('before', before), ('after', after), ('ground', after)):
@@ -115,24 +115,3 @@ def write_pictures(out: Path, prediction: Prediction, depth_hw: NDArray[np.float
         write_image(
             out / f'cloud_{name}.jpg', render_points(xyz, colors.astype(np.uint8), *PICTURE, VIEW)
         )
-
-
-def main() -> None:
-    """Parse the command line and do it."""
-    parser = argparse.ArgumentParser(description=(__doc__ or '').partition('\n')[0])
-    parser.add_argument('--bundle', default=DEFAULT_BUNDLE)
-    parser.add_argument('--seed', type=int, default=8)
-    parser.add_argument('--frame', type=int, default=3)
-    parser.add_argument('--rounds', type=int, default=50, help='how often to time each')
-    parser.add_argument('--out', type=Path, help='folder for pictures')
-    options = parser.parse_args()
-    cv2.setNumThreads(1)
-    prediction, depth = estimate(options.bundle, options.seed, options.frame)
-    if options.out:
-        write_pictures(options.out, prediction, depth)
-    if options.rounds:
-        print_times(prediction, depth, options.rounds)
-
-
-if __name__ == '__main__':
-    main()

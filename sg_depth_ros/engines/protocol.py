@@ -14,7 +14,8 @@ from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, runtime_checka
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from sg_depth_ros.bundle import DEPTH, SEGMENTATION, Bundle, BundleError
+from sg_depth_ros.bundle import Bundle, BundleError
+from sg_depth_ros.bundle.manifest import DEPTH, SEGMENTATION
 
 IMAGE = 'image'
 LABELS = 'labels'

@@ -14,12 +14,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sg_depth_ros.images.depth import mark_sky
+from sg_depth_ros.bundle.labels import ids_with
 from sg_depth_ros.estimator import Estimator, Prediction
 from sg_depth_ros.evaluation.frames import EvaluationError, Frame, Output
 from sg_depth_ros.evaluation.metrics import SMALLEST_M
 from sg_depth_ros.files import sha256
-from sg_depth_ros.bundle.labels import ids_with
+from sg_depth_ros.images.depth import mark_sky
 from sg_depth_ros.scale import fit_road
 
 Normalisation = Literal['imagenet', 'unit', 'symmetric', 'bytes']

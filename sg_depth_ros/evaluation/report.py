@@ -7,11 +7,11 @@ from __future__ import annotations
 import base64
 import math
 from collections.abc import Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from sg_depth_ros import __version__
 from sg_depth_ros.evaluation.frames import EvaluationError
 from sg_depth_ros.evaluation.pictures import WORST_ERROR, jpeg
 from sg_depth_ros.evaluation.summary import HIGHER_IS_BETTER
@@ -63,7 +63,7 @@ def write_report(
     first = next(iter(summary['models']))
     html = environment.from_string(template).render(
         title=f'Depth errors on {summary["dataset"]}',
-        version=_version(),
+        version=__version__,
         summary=_with_empty_parts(summary),
         columns=COLUMNS,
         charts=charts,
@@ -113,10 +113,3 @@ def _with_empty_parts(summary: Mapping[str, Any]) -> dict[str, Any]:
         for name, model in summary['models'].items()
     }
     return {**summary, 'models': models}
-
-
-def _version() -> str:
-    try:
-        return version('sg_depth_ros')
-    except PackageNotFoundError:
-        return '(not installed)'

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sg_depth_ros.bundle.labels import CITYSCAPES, ids_with
 from sg_depth_ros.evaluation.frames import Frame, Model
 from sg_depth_ros.evaluation.metrics import (
     Compared,
@@ -20,7 +21,6 @@ from sg_depth_ros.evaluation.metrics import (
     errors_by_label,
 )
 from sg_depth_ros.evaluation.protocols import Protocol, compare, predict, true_depth
-from sg_depth_ros.bundle.labels import CITYSCAPES, ids_with
 from sg_depth_ros.images.resize import resize_labels
 
 CLASS_NAMES = {label.id: label.name for label in CITYSCAPES if 'sky' not in label.roles}

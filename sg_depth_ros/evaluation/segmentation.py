@@ -13,9 +13,9 @@ import yaml
 from numpy.typing import NDArray
 from pydantic import BaseModel, Field, ValidationError
 
+from sg_depth_ros.bundle.labels import VOID, Label
 from sg_depth_ros.evaluation.frames import EvaluationError
 from sg_depth_ros.images.files import list_images, read_labels, read_rgb
-from sg_depth_ros.bundle.labels import VOID, Label
 
 Predict = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
 """From an image (H, W, 3) uint8 RGB to label ids (H, W) uint8 of the same size."""

@@ -10,6 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from sg_depth_ros.files import atomic_path
+
 PNG_STEPS_PER_METRE = np.float32(256)
 """16-bit PNG holds depth * 256, and 0 for none, as KITTI's does."""
 SUFFIXES = ('.jpg', '.jpeg', '.png')
@@ -61,3 +63,11 @@ def read_labels(path: Path) -> NDArray[np.uint8]:
         found = 'no image' if labels is None else f'{labels.shape} {labels.dtype}'
         raise ImageFileError(f'{path}: found {found}, expected an 8-bit gray PNG of class ids')
     return np.asarray(labels, np.uint8)
+
+
+def write_image(path: Path, image: NDArray[np.uint8] | NDArray[np.uint16]) -> None:
+    """Write an (H, W, 3) uint8 RGB or (H, W) uint8 or uint16 image; raises OSError on failure."""
+    pixels = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.ndim == 3 else image
+    with atomic_path(path) as temporary:
+        if not cv2.imwrite(str(temporary), pixels):
+            raise OSError(f'{path} could not be written; check the disk and the rights')

@@ -1,6 +1,6 @@
 # Copyright 2026 The sg_depth_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What guidance costs: ``python -m sg_depth_ros.networks.benchmark``.
+"""What guidance costs: ``python -m sg_depth_ros.cli.layers`` shows it.
 
 Inference: the decoder of a depth network in the ResNet style as ONNX, plain and guided, by ONNX
 Runtime and OpenVINO; they take turns, and medians are compared. Training: each guided layer
@@ -11,10 +11,9 @@ little. Whole bundles are measured by ``sg_depth bench``.
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -91,10 +90,12 @@ def mebibytes(run: Callable[[], Tensor], device: torch.device) -> float:
         return sum(tensor.untyped_storage().nbytes() for tensor in kept.values()) / 2**20
 
 
-def measure_training(config: DepthResNetConfig, width: int, height: int, repeats: int) -> None:
-    """Print time and memory of each guided layer's forward and backward pass."""
+def measure_training(
+    config: DepthResNetConfig, width: int, height: int, repeats: int
+) -> Iterator[str]:
+    """Give lines with time and memory of each guided layer's forward and backward pass."""
     device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
-    print(f'layers forward and backward, batch {BATCH}, {device.type}: ms and MiB')
+    yield f'layers forward and backward, batch {BATCH}, {device.type}: ms and MiB'
     for level, stride in enumerate((16, 8, 4, 2)):
         inputs, outputs = config.decoder_channels[level : level + 2]
         shape = (height // stride, width // stride)
@@ -110,20 +111,18 @@ def measure_training(config: DepthResNetConfig, width: int, height: int, repeats
             time_ms = milliseconds(lambda: form().sum().backward(), device, repeats)  # noqa: B023
             memory = mebibytes(form, device)
             size = f'{inputs}->{outputs} at {shape[1]}x{shape[0]}'
-            print(f'  {size:20s} {name:14s} {time_ms:9.2f} {memory:9.1f}', flush=True)
+            yield f'  {size:20s} {name:14s} {time_ms:9.2f} {memory:9.1f}'
 
 
 def measure_inference(
     config: DepthResNetConfig, width: int, height: int, repeats: int, threads: int
-) -> None:
-    """Print the time of the decoder in each form and run-time."""
+) -> Iterator[str]:
+    """Give lines with the time of the decoder in each form and run-time."""
     torch.manual_seed(0)
     guided = DepthResNet(config).eval()
     plain = DepthResNet(config.model_copy(update={'guidance': None})).eval()
     plain.load_state_dict(guided.state_dict(), strict=False)
-    print(
-        f'decoder of {config.encoder} at {width}x{height}, {threads} threads: ms, ratio to plain'
-    )
+    yield f'decoder of {config.encoder} at {width}x{height}, {threads} threads: ms, ratio to plain'
     runs: dict[tuple[str, str], Callable[[], object]] = {}
     for name, network in (('plain', plain), ('guided', guided)):
         features = [
@@ -139,7 +138,7 @@ def measure_inference(
     times = take_turns(runs, repeats)
     for (name, runtime), time_ms in times.items():
         ratio = time_ms / times['plain', runtime]
-        print(f'  {name:7s} {runtime:12s} {time_ms:8.2f} {ratio:6.2f}', flush=True)
+        yield f'  {name:7s} {runtime:12s} {time_ms:8.2f} {ratio:6.2f}'
 
 
 def take_turns(
@@ -192,27 +191,3 @@ def _openvino(data: bytes, inputs: list[Tensor], threads: int) -> Callable[[], o
     request = core.compile_model(core.read_model(data), 'CPU', settings).create_infer_request()
     arrays = [value.numpy() for value in inputs]
     return lambda: request.infer(arrays, share_inputs=True)
-
-
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description='Measure what guidance costs.')
-    parser.add_argument('--size', default='640x192', help='width x height of the image')
-    parser.add_argument('--encoder', default=DepthResNetConfig().encoder)
-    parser.add_argument('--channels', type=int, nargs=5, metavar='C', help='of the decoder')
-    parser.add_argument('--repeats', type=int, default=20)
-    parser.add_argument('--threads', type=int, default=2, help='of inference; training has one')
-    parser.add_argument('--only', choices=('training', 'inference'))
-    arguments = parser.parse_args()
-    width, height = map(int, arguments.size.split('x'))
-    values = {'encoder': arguments.encoder, 'decoder_channels': arguments.channels}
-    config = DepthResNetConfig(**{k: v for k, v in values.items() if v is not None})
-    torch.set_num_threads(1)
-    if arguments.only != 'training':
-        measure_inference(config, width, height, arguments.repeats, arguments.threads)
-    if arguments.only != 'inference':
-        measure_training(config, width, height, arguments.repeats)
-
-
-if __name__ == '__main__':
-    main()

@@ -12,7 +12,7 @@ inputs, as a decoder has fewer of them. Pixels lie one behind the other with the
 together, so a tap is one shift of the whole memory, and run-times that convolve in this layout
 have nothing to reorder. A shift is a split, which OpenVINO answers with an address where it copies
 for a slice. K is symmetric, so half of a window's taps give the other half by a shift.
-``python -m sg_depth_ros.networks.benchmark`` measures what it costs.
+``python -m sg_depth_ros.cli.layers`` measures what it costs.
 """
 
 from __future__ import annotations

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean, median
 
+from sg_depth_ros.bags.recorded_images import Image
 from sg_depth_ros.bundle import load_bundle
 from sg_depth_ros.engines import create_engine
 from sg_depth_ros.evaluation.models import BundleModel
 from sg_depth_ros.evaluation.protocols import compare, make_protocol, predict, true_depth
 from sg_depth_ros.evaluation.sources.folder import FolderSource
-from sg_depth_ros.bags.recorded_images import Image
 
 ENGINE = 'onnxruntime'
 _ROUNDS = 15

@@ -15,11 +15,11 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from onnxruntime.quantization import TensorsData
 
+from sg_depth_ros.bags.recorded_images import Image
 from sg_depth_ros.bundle import Bundle
 from sg_depth_ros.engines.protocol import DEPTH_OUTPUT, IMAGE, LABELS
 from sg_depth_ros.quantization.calibration import QuantizationError
 from sg_depth_ros.quantization.graph import Feed, calibrate, layer_groups, quantise_graph
-from sg_depth_ros.bags.recorded_images import Image
 
 MAX_HELD = 0.5
 """Largest share of the layers that is kept in float32; with more, eight bits are of no use."""

@@ -19,20 +19,10 @@ from numpy.typing import NDArray
 from sg_depth_ros.bags import BagMessage, BagReader, point_cloud_array
 from sg_depth_ros.bags.messages import typestore
 from sg_depth_ros.bundle import Bundle, load_bundle
-from sg_depth_ros.files import atomic_path
 from sg_depth_ros.bundle.labels import VOID, palette
+from sg_depth_ros.files import atomic_path
+from sg_depth_ros.images.files import write_image
 from sg_depth_ros.images.ply import write_ply
-from sg_depth_ros.predict import write_image
-from sg_depth_ros.replay.player import (
-    DEPTH,
-    LABELS,
-    OUTPUTS,
-    RECORDED,
-    Progress,
-    Replayed,
-    ReplayOptions,
-    replay,
-)
 from sg_depth_ros.images.video import VideoWriter
 from sg_depth_ros.images.visualise import (
     colorize_depth,
@@ -43,6 +33,16 @@ from sg_depth_ros.images.visualise import (
     render_points,
     side_by_side,
     strip,
+)
+from sg_depth_ros.replay.player import (
+    DEPTH,
+    LABELS,
+    OUTPUTS,
+    RECORDED,
+    Progress,
+    Replayed,
+    ReplayOptions,
+    replay,
 )
 
 PICTURE_WIDTH = 960

@@ -22,10 +22,10 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_srvs.srv import Trigger
 
 from sg_depth_ros.bundle import Bundle, load_bundle
+from sg_depth_ros.bundle.labels import Label
 from sg_depth_ros.engines import PROGRESS_SECONDS, Precision, Progress, create_engine
 from sg_depth_ros.engines.shared import Create
 from sg_depth_ros.estimator import Estimator
-from sg_depth_ros.bundle.labels import Label
 from sg_depth_ros.ros.diagnostics import Health, describe, diagnostic_status
 from sg_depth_ros.ros.outputs import Outputs
 from sg_depth_ros.ros.parameters import check_labels, declare_parameters, read_parameters

@@ -18,19 +18,19 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import Header, String
 
-from sg_depth_ros.geometry.camera import PinholeCamera
-from sg_depth_ros.images.depth import limit_range, mark_sky, to_millimetres
-from sg_depth_ros.estimator import Prediction
-from sg_depth_ros.geometry.ground_plane import GroundPlane
 from sg_depth_ros.bundle.labels import Label, ids_with, palette
+from sg_depth_ros.estimator import Prediction
+from sg_depth_ros.geometry.camera import PinholeCamera
+from sg_depth_ros.geometry.ground_plane import GroundPlane
 from sg_depth_ros.geometry.point_cloud import PointCloudBuilder
+from sg_depth_ros.images.depth import limit_range, mark_sky, to_millimetres
+from sg_depth_ros.images.visualise import colorize_labels
 from sg_depth_ros.ros.camera_info import camera_info_message
 from sg_depth_ros.ros.ground_outputs import plane_message, split_by_plane
 from sg_depth_ros.ros.messages import cloud_message, image_message
 from sg_depth_ros.ros.parameters import DepthParameters, names_in
 from sg_depth_ros.ros.scale_report import scale_message
 from sg_depth_ros.scale import ScaleEstimate, fit_road
-from sg_depth_ros.images.visualise import colorize_labels
 
 try:
     from rclpy.event_handler import PublisherEventCallbacks

@@ -19,9 +19,9 @@ from rcl_interfaces.msg import (
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
+from sg_depth_ros.bundle.labels import Label, Role
 from sg_depth_ros.engines import AUTO, ENGINES, Precision
 from sg_depth_ros.estimator import DEFAULT_BUNDLE
-from sg_depth_ros.bundle.labels import Label, Role
 from sg_depth_ros.scale import MODES, ScaleSettings
 
 Value: TypeAlias = 'bool | int | float | str'

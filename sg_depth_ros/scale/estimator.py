@@ -12,8 +12,8 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from sg_depth_ros.geometry.camera import PinholeCamera
 from sg_depth_ros.bundle.labels import Label, ids_with
+from sg_depth_ros.geometry.camera import PinholeCamera
 from sg_depth_ros.scale.motion import SpeedLog, View, camera_motion, make_view
 from sg_depth_ros.scale.road import fit_road
 from sg_depth_ros.scale.smoothing import RobustFactor

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from sg_depth_ros.geometry.camera import PinholeCamera
 from sg_depth_ros.bundle.labels import ID
+from sg_depth_ros.geometry.camera import PinholeCamera
 from sg_depth_ros.synthetic.lighting import Lighting, draw_lighting
 from sg_depth_ros.synthetic.mesh import Material, Mesh, concatenate, polygons, yaw
 from sg_depth_ros.synthetic.optics import Optics

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sg_depth_ros.geometry.camera import PinholeCamera
 from sg_depth_ros.bundle.labels import ID
+from sg_depth_ros.geometry.camera import PinholeCamera
 from sg_depth_ros.synthetic.lighting import Lighting
 from sg_depth_ros.synthetic.materials import SHADERS, Surface
 from sg_depth_ros.synthetic.mesh import Material, Mesh

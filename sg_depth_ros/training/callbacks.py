@@ -18,9 +18,10 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
 
 from sg_depth_ros.bundle.labels import palette
+from sg_depth_ros.images.visualise import colorize_depth, colorize_labels, depth_range
 from sg_depth_ros.training.data.order import Draw
 from sg_depth_ros.training.data.triplets import Sample, TripletDataset
-from sg_depth_ros.images.visualise import colorize_depth, colorize_labels, depth_range
+from sg_depth_ros.training.progress import say
 
 _log = logging.getLogger(__name__)
 
@@ -109,9 +110,9 @@ class SayFinished(L.Callback):
         self._begun = True
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Print the line."""
+        """Say the line."""
         if not self._begun and trainer.is_global_zero:
-            print(
+            say(
                 f'{self._checkpoint} has made all of the {trainer.max_steps} steps; to train on '
                 'give more steps, to train anew another folder'
             )
@@ -131,17 +132,14 @@ class LogProgress(L.Callback):
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, *_: Any
     ) -> None:
-        """Print a line now and then."""
+        """Say a line now and then."""
         step, steps = trainer.global_step, trainer.max_steps
         if step % self.every or not trainer.is_global_zero or step == self._step:
             return
         loss = outputs['loss'] if isinstance(outputs, dict) else outputs
         pace = (time.monotonic() - self._start) / (step - self._step)
         left = time.strftime('%H:%M:%S', time.gmtime(pace * (steps - step)))
-        print(
-            f'step {step}/{steps}, loss {float(loss):.4f}, {pace:.2f} s a step, {left} left',
-            flush=True,
-        )
+        say(f'step {step}/{steps}, loss {float(loss):.4f}, {pace:.2f} s a step, {left} left')
 
 
 class DepthPictures(L.Callback):

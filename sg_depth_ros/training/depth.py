@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sg_depth_ros.geometry.camera import PinholeCamera
 from sg_depth_ros.bundle.labels import ids_with
+from sg_depth_ros.geometry.camera import PinholeCamera
+from sg_depth_ros.images.resize import resize_image
 from sg_depth_ros.networks.checkpoint import load_networks
 from sg_depth_ros.networks.depth_resnet import DepthResNet
 from sg_depth_ros.networks.families import build_depth
 from sg_depth_ros.networks.pose import PoseNet
-from sg_depth_ros.images.resize import resize_image
 from sg_depth_ros.training import losses
 from sg_depth_ros.training.data.triplets import Sample
 from sg_depth_ros.training.depth_settings import DepthSettings

@@ -20,15 +20,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
-from rich.progress import track
 
-from sg_depth_ros.geometry.camera import PinholeCamera
-from sg_depth_ros.files import atomic_path
-from sg_depth_ros.geometry.ground_plane import GroundPlane, fit_labelled_ground
-from sg_depth_ros.images.files import depth_to_png, read_depth, read_rgb
 from sg_depth_ros.bundle.labels import VOID
-from sg_depth_ros.predict import write_image
+from sg_depth_ros.files import atomic_path
+from sg_depth_ros.geometry.camera import PinholeCamera
+from sg_depth_ros.geometry.ground_plane import GroundPlane, fit_labelled_ground
+from sg_depth_ros.images.files import depth_to_png, read_depth, read_rgb, write_image
 from sg_depth_ros.images.resize import resize_image, resize_labels
+from sg_depth_ros.images.visualise import colorize_depth, depth_range, side_by_side, strip
 from sg_depth_ros.training.data.sources import SCALE_FILE
 from sg_depth_ros.training.data.triangulation import bend_depth, triangulate
 from sg_depth_ros.training.data.triplets import TripletDataset, file_stem
@@ -42,9 +41,9 @@ from sg_depth_ros.training.data.vehicles import (
     set_vehicles,
 )
 from sg_depth_ros.training.predictor import CheckpointPredictor
+from sg_depth_ros.training.progress import track
 from sg_depth_ros.training.settings import Side
 from sg_depth_ros.training.warm_start import find_networks
-from sg_depth_ros.images.visualise import colorize_depth, depth_range, side_by_side, strip
 
 _FINE = 2
 """Vehicles are cut out of images of so many times the network's size, as they come nearer."""

@@ -12,8 +12,8 @@ from pathlib import Path
 import lightning as L
 from lightning.pytorch.utilities import rank_zero_only
 
-from sg_depth_ros.geometry.camera import PinholeCamera
 from sg_depth_ros.files import atomic_path
+from sg_depth_ros.geometry.camera import PinholeCamera
 from sg_depth_ros.networks.checkpoint import save_networks
 from sg_depth_ros.training.callbacks import DepthPictures, WriteNetworks
 from sg_depth_ros.training.curve import ValidationCurve
@@ -23,6 +23,7 @@ from sg_depth_ros.training.data.triplets import TripletDataset, guessed_camera
 from sg_depth_ros.training.depth import DepthTraining
 from sg_depth_ros.training.depth_settings import DepthSettings
 from sg_depth_ros.training.frame_list import read_frame_list
+from sg_depth_ros.training.progress import say
 from sg_depth_ros.training.trainer import claim_folder, fit
 from sg_depth_ros.training.two_stage import filter_frames
 
@@ -154,14 +155,14 @@ def write_intrinsics(module: DepthTraining, drives: Drives, path: Path) -> None:
         temporary.write_text(json.dumps(report, indent=1) + '\n')
     for name, camera in cameras.items():
         text = f'fx {camera.fx:.1f}, fy {camera.fy:.1f}, cx {camera.cx:.1f}, cy {camera.cy:.1f}'
-        print(f'{name}: learned {text} at {camera.width}x{camera.height}')
+        say(f'{name}: learned {text} at {camera.width}x{camera.height}')
 
 
 @rank_zero_only
 def write_data_report(drives: Drives, path: Path) -> None:
-    """Write what was read and what was left out, and print the sums."""
+    """Write what was read and what was left out, and say the sums."""
     with atomic_path(path) as temporary:
         content = {'sequences': drives.summary(), 'notes': drives.notes}
         temporary.write_text(json.dumps(content, indent=1) + '\n')
     frames = sum(len(clip.sequence.frames) for clip in drives.clips)
-    print(f'{sum(drives.counts)} samples of {frames} frames in {len(drives.clips)} sequences')
+    say(f'{sum(drives.counts)} samples of {frames} frames in {len(drives.clips)} sequences')

@@ -19,19 +19,24 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.progress import track
 
-from sg_depth_ros.geometry.camera import PinholeCamera
-from sg_depth_ros.files import atomic_path
-from sg_depth_ros.geometry.ground_plane import GroundPlane, fit_labelled_ground
 from sg_depth_ros.bundle.labels import ids_with, palette
-from sg_depth_ros.predict import write_image
+from sg_depth_ros.files import atomic_path
+from sg_depth_ros.geometry.camera import PinholeCamera
+from sg_depth_ros.geometry.ground_plane import GroundPlane, fit_labelled_ground
+from sg_depth_ros.images.files import write_image
+from sg_depth_ros.images.visualise import (
+    colorize_depth,
+    colorize_labels,
+    depth_range,
+    side_by_side,
+)
 from sg_depth_ros.training.data.triplets import TripletDataset, file_stem
 from sg_depth_ros.training.data.union import DepthSource
 from sg_depth_ros.training.depth_settings import FilterSettings
 from sg_depth_ros.training.frame_list import write_frame_list
 from sg_depth_ros.training.predictor import CheckpointPredictor
-from sg_depth_ros.images.visualise import colorize_depth, colorize_labels, depth_range, side_by_side
+from sg_depth_ros.training.progress import track
 
 KEPT, INFINITE, NO_GROUND = 'kept', 'infinite depth', 'kept, no ground to judge by'
 PICTURES = 24

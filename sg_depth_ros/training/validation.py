@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from sg_depth_ros.geometry.camera import PinholeCamera
 from sg_depth_ros.evaluation.metrics import DepthErrors, mean_errors
 from sg_depth_ros.evaluation.protocols import compare, make_protocol
 from sg_depth_ros.evaluation.sources.folder import FolderSource
+from sg_depth_ros.geometry.camera import PinholeCamera
 from sg_depth_ros.training.depth_settings import LidarValidation, Validation
 
 Predict = Callable[[NDArray[np.uint8], PinholeCamera | None], NDArray[np.float32]]

@@ -11,7 +11,8 @@ from typing import Any
 
 from torch import nn
 
-from sg_depth_ros.bundle import MANIFEST, load_bundle
+from sg_depth_ros.bundle import load_bundle
+from sg_depth_ros.bundle.manifest import MANIFEST
 from sg_depth_ros.bundle.share import share_directory
 
 _log = logging.getLogger(__name__)

@@ -7,8 +7,8 @@ import pytest
 
 from sg_depth_ros.bags import BagError, BagWriter, image_message
 from sg_depth_ros.bags.recorded_images import spread_images
-from sg_depth_ros.synthetic import drive, street_camera, write_bag, write_folder
 from sg_depth_ros.images.video import VideoWriter
+from sg_depth_ros.synthetic import drive, street_camera, write_bag, write_folder
 
 
 @pytest.fixture(scope='module')

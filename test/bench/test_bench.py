@@ -16,7 +16,6 @@ from formula import BundleMaker
 from rich.console import Console
 from typer.testing import CliRunner
 
-from sg_depth_ros.cli.bench import list_cases
 from sg_depth_ros.bench.measure import (
     Case,
     Stages,
@@ -28,6 +27,7 @@ from sg_depth_ros.bench.measure import (
 )
 from sg_depth_ros.bench.memory import peak_memory_mib
 from sg_depth_ros.bundle import Bundle
+from sg_depth_ros.cli.bench import list_cases
 from sg_depth_ros.cli.main import app
 from sg_depth_ros.engines import create_engine
 from sg_depth_ros.synthetic import street_camera

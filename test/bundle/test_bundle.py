@@ -12,13 +12,13 @@ import pytest
 import yaml
 from formula import manifest_fields
 
-from sg_depth_ros import bundle as bundle_module
 from sg_depth_ros.bundle import (
     Bundle,
     BundleError,
     add_metric,
     load_bundle,
     require_free,
+    storage,
     write_bundle,
 )
 from sg_depth_ros.bundle.labels import CITYSCAPES
@@ -124,7 +124,7 @@ def test_a_bare_name_is_looked_up_in_the_share_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_bundle(tmp_path / 'models' / 'here', manifest_fields(), b's', b'd')
-    monkeypatch.setattr(bundle_module, 'share_directory', lambda: tmp_path)
+    monkeypatch.setattr(storage, 'share_directory', lambda: tmp_path)
     assert load_bundle('here').path == tmp_path / 'models' / 'here'
     with pytest.raises(BundleError, match=r'no bundle gone.*installed bundles \(here\)'):
         load_bundle('gone')
@@ -137,7 +137,7 @@ def test_a_path_comes_before_an_installed_name(
 ) -> None:
     for folder in ('models/same', 'same'):
         write_bundle(tmp_path / folder, manifest_fields(), b's', b'd')
-    monkeypatch.setattr(bundle_module, 'share_directory', lambda: tmp_path)
+    monkeypatch.setattr(storage, 'share_directory', lambda: tmp_path)
     monkeypatch.chdir(tmp_path)
     assert load_bundle('same').path == Path('same')
 
@@ -157,7 +157,7 @@ def test_an_interrupted_write_leaves_nothing(
     def fail(*_: object) -> str:
         raise OSError('disk full')
 
-    monkeypatch.setattr(bundle_module, 'render_card', fail)
+    monkeypatch.setattr(storage, 'render_card', fail)
     with pytest.raises(OSError, match='disk full'):
         write_bundle(tmp_path / 'b', manifest_fields(), b's', b'd')
     assert list(tmp_path.iterdir()) == []

@@ -208,7 +208,8 @@ def test_export_writes_half_precision(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     pytest.importorskip('torch')
-    from sg_depth_ros import cli, export
+    from sg_depth_ros import export
+    from sg_depth_ros.cli import main as cli
 
     graphs = {
         'SegmentationGraph': network_bundle.segmentation_onnx.read_bytes(),

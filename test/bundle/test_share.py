@@ -32,7 +32,7 @@ def test_an_installed_package_finds_the_share_of_its_own_prefix(
     share = prefix / 'share' / 'sg_depth_ros'
     share.mkdir(parents=True)
     (tmp_path / 'share' / 'sg_depth_ros').mkdir(parents=True)  # of another installation
-    assert share_directory(package / 'share.py') == share
+    assert share_directory(package / 'bundle' / 'share.py') == share
 
 
 def test_a_symlink_to_a_source_tree_leads_to_the_tree(tmp_path: Path) -> None:
@@ -43,9 +43,9 @@ def test_a_symlink_to_a_source_tree_leads_to_the_tree(tmp_path: Path) -> None:
     link = tmp_path / 'build' / 'sg_depth_ros'
     link.parent.mkdir()
     link.symlink_to(source / 'sg_depth_ros')
-    assert share_directory(link / 'share.py') == source
+    assert share_directory(link / 'bundle' / 'share.py') == source
 
 
 def test_code_without_a_share_folder_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match='install the package'):
-        share_directory(tmp_path / 'sg_depth_ros' / 'share.py')
+        share_directory(tmp_path / 'sg_depth_ros' / 'bundle' / 'share.py')

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from formula import BundleMaker
 
-from sg_depth_ros import cli
 from sg_depth_ros.bundle import Bundle
+from sg_depth_ros.cli import main as cli
 
 # Runs sg_depth with some modules made impossible to import, and tells which were imported.
 WITHOUT = """

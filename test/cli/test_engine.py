@@ -17,8 +17,8 @@ pytest.importorskip('tensorrt_rtx', reason='TensorRT-RTX is not installed (x86 o
 pytest.importorskip('cuda.bindings.runtime', reason='cuda-python is not installed')
 
 from sg_depth_ros.bundle import Bundle
-from sg_depth_ros.engines import create_engine
 from sg_depth_ros.cli.engine import app
+from sg_depth_ros.engines import create_engine
 from sg_depth_ros.engines.tensorrt import loading, orders
 from sg_depth_ros.engines.tensorrt.cache import EngineCache, write_entry
 from sg_depth_ros.engines.tensorrt.gpu import Gpu

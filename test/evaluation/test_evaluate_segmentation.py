@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from sg_depth_ros.bundle.labels import CITYSCAPES, ID, VOID
 from sg_depth_ros.evaluation.frames import EvaluationError
 from sg_depth_ros.evaluation.segmentation import (
     ClassMapping,
@@ -16,7 +17,6 @@ from sg_depth_ros.evaluation.segmentation import (
     segmentation_scores,
 )
 from sg_depth_ros.images.files import ImageFileError
-from sg_depth_ros.bundle.labels import CITYSCAPES, ID, VOID
 
 CAMVID = Path(__file__).parents[2] / 'config/camvid.yaml'
 

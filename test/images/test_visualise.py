@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from sg_depth_ros import visualise
 from sg_depth_ros.bundle.labels import palette
+from sg_depth_ros.images import visualise
 from sg_depth_ros.images.ply import write_ply
 from sg_depth_ros.images.video import VideoReader, VideoWriter
 

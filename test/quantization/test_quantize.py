@@ -12,8 +12,8 @@ import pytest
 from formula import SEGMENTATION_TEXT, BundleMaker, graph_bytes, manifest_fields
 from numpy.typing import NDArray
 
-from sg_depth_ros import cli
 from sg_depth_ros.bundle import Bundle, load_bundle, manifest_values, write_bundle
+from sg_depth_ros.cli import main as cli
 from sg_depth_ros.engines import create_engine
 from sg_depth_ros.evaluation.frames import EvaluationError
 from sg_depth_ros.synthetic import drive, street_camera, write_folder

@@ -23,8 +23,7 @@ from sg_depth_ros.bags import (
 from sg_depth_ros.bags.messages import make, typestore
 from sg_depth_ros.bundle import Bundle
 from sg_depth_ros.geometry.camera import PinholeCamera
-from sg_depth_ros.ros import node_process
-from sg_depth_ros.ros import replay as replay_module
+from sg_depth_ros.replay import node_process, player
 from sg_depth_ros.replay.node_process import NodeError, NodeProcess, prepare_environment
 from sg_depth_ros.replay.player import DEPTH, ReplayOptions, read_header
 from sg_depth_ros.replay.report import image_array, replay_into
@@ -123,9 +122,9 @@ def test_images_without_a_frame_come_back_with_that_of_their_camera_info(
     tmp_path: Path, formula_bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waited = []
-    wait = replay_module._Player._wait_for_depth
+    wait = player._Player._wait_for_depth
     monkeypatch.setattr(
-        replay_module._Player,
+        player._Player,
         '_wait_for_depth',
         lambda player: (wait(player), waited.append(player._result.received[DEPTH])),
     )

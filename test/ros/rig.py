@@ -20,9 +20,9 @@ from rclpy.parameter import Parameter
 from sensor_msgs.msg import CameraInfo, Image
 
 from sg_depth_ros.bundle import Bundle, Manifest
+from sg_depth_ros.bundle.labels import CITYSCAPES
 from sg_depth_ros.engines import StageSeconds
 from sg_depth_ros.estimator import Prediction
-from sg_depth_ros.bundle.labels import CITYSCAPES
 from sg_depth_ros.ros.node import DepthNode
 from sg_depth_ros.ros.outputs import TOPICS
 

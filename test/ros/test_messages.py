@@ -11,8 +11,8 @@ import numpy as np
 from sensor_msgs.msg import Image, PointField
 from std_msgs.msg import Header
 
-from sg_depth_ros.images.decoding import ImageError
 from sg_depth_ros.geometry.point_cloud import POINT
+from sg_depth_ros.images.decoding import ImageError
 from sg_depth_ros.ros.messages import cloud_message, image_message, rgb_from_message
 
 HEADER = Header(frame_id='camera')

@@ -18,10 +18,10 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from rig import FakeEstimator, make_image, make_info
 from std_srvs.srv import Trigger
 
-from sg_depth_ros.geometry.camera import PinholeCamera
+from sg_depth_ros.bundle.labels import CITYSCAPES, ID
 from sg_depth_ros.engines import StageSeconds
 from sg_depth_ros.estimator import Prediction
-from sg_depth_ros.bundle.labels import CITYSCAPES, ID
+from sg_depth_ros.geometry.camera import PinholeCamera
 from sg_depth_ros.geometry.point_cloud import POINT
 from sg_depth_ros.ros.outputs import (
     ALL_TOPICS,

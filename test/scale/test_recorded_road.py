@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sg_depth_ros.bundle.labels import ID
 from sg_depth_ros.geometry.camera import PinholeCamera
 from sg_depth_ros.images.files import read_depth, read_labels
-from sg_depth_ros.bundle.labels import ID
 from sg_depth_ros.scale import fit_road, road
 
 FOLDER = Path(os.environ.get('SG_DEPTH_DATA', '../shared/data')) / 'kitti_lidar'

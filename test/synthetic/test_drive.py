@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from sg_depth_ros.geometry.camera import PinholeCamera
 from sg_depth_ros.bundle.labels import CITYSCAPES, ID
+from sg_depth_ros.geometry.camera import PinholeCamera
 from sg_depth_ros.synthetic import Street, StreetOptions, drive, street_camera
 from sg_depth_ros.synthetic.shadows import ContactMap
 

@@ -5,8 +5,8 @@
 import numpy as np
 import pytest
 
-from sg_depth_ros.geometry.camera import PinholeCamera
 from sg_depth_ros.bundle.labels import ID
+from sg_depth_ros.geometry.camera import PinholeCamera
 from sg_depth_ros.synthetic.mesh import box, concatenate, polygons
 from sg_depth_ros.synthetic.raster import Grid, clip_near, visible
 from sg_depth_ros.synthetic.textures import cover, noise, noise_tile, pulses

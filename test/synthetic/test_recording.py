@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from rosbags.highlevel import AnyReader
 
-from sg_depth_ros.geometry.camera import PinholeCamera
 from sg_depth_ros.bundle.labels import ID
+from sg_depth_ros.geometry.camera import PinholeCamera
 from sg_depth_ros.synthetic import (
     LidarOptions,
     StreetOptions,

@@ -12,11 +12,11 @@ from test_vehicles import road
 from training_worlds import depth_settings, write_drive
 from typer.testing import CliRunner
 
+from sg_depth_ros.cli.train import app
 from sg_depth_ros.geometry.camera import PinholeCamera
 from sg_depth_ros.images.files import list_images, read_depth, read_rgb
 from sg_depth_ros.images.resize import resize_image
 from sg_depth_ros.training import distil
-from sg_depth_ros.cli.train import app
 from sg_depth_ros.training.data.sources import FolderSource
 from sg_depth_ros.training.data.vehicles import VehicleSettings
 from sg_depth_ros.training.distil import DistilSettings, Teacher, write_teaching

@@ -11,8 +11,8 @@ import pytest
 from training_worlds import tiny_networks
 from typer.testing import CliRunner
 
-from sg_depth_ros.networks.pose import PoseNetConfig
 from sg_depth_ros.cli.train import app
+from sg_depth_ros.networks.pose import PoseNetConfig
 from sg_depth_ros.training.experiments.holes import worst_thing
 from sg_depth_ros.training.experiments.runs import EXPERIMENTS, Experiments
 from sg_depth_ros.training.experiments.settings import ExperimentSettings

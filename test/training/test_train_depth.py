@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 import json
+import logging
 import os
 import shutil
 import signal
@@ -259,18 +260,19 @@ def test_the_velocity_loss_sees_the_measured_distance(reference):
 
 
 def test_unknown_intrinsics_are_reported_for_the_stored_image(
-    segmentation_checkpoint, tmp_path, capsys
+    segmentation_checkpoint, tmp_path, caplog
 ):
     folder = write_drive(tmp_path / 'unknown', camera=False)
     source = FolderSource(path=folder, min_motion=0, crop=(0.0, 0.25, 1.0, 1.0))
     settings = depth_settings(segmentation_checkpoint, [source], steps=1)
-    final = train_depth(settings, tmp_path / 'out')
+    with caplog.at_level(logging.INFO, 'sg_depth_ros'):
+        final = train_depth(settings, tmp_path / 'out')
     assert load_networks(final)[2]['scale'] == 'relative'
     name = f'{tmp_path.name}/unknown'
     report = json.loads((tmp_path / 'out' / 'intrinsics.json').read_text())[name]
     assert (report['width'], report['height']) == (64, 32)
     assert report['fx'] == pytest.approx(0.9 * 64, rel=0.05)
-    assert f'{name}: learned fx' in capsys.readouterr().out
+    assert f'{name}: learned fx' in caplog.text
     assert vars(CheckpointPredictor(final).cameras[name]) == report
     # A factor on the learned parameters comes back as the same factor in the stored image.
     data = TripletDataset([source], (64, 32))
@@ -314,11 +316,12 @@ def test_a_folder_takes_no_training_of_other_settings(reference, tmp_path):
     claim_folder(other, tmp_path)
 
 
-def test_a_finished_training_says_so(reference, capsys):
+def test_a_finished_training_says_so(reference, caplog):
     settings, out, final = reference
     before = weights(final)
-    train_depth(settings.model_copy(update={'precision': '32-true'}), out)
-    assert 'last.ckpt has made all of the 6 steps' in capsys.readouterr().out
+    with caplog.at_level(logging.INFO, 'sg_depth_ros'):
+        train_depth(settings.model_copy(update={'precision': '32-true'}), out)
+    assert 'last.ckpt has made all of the 6 steps' in caplog.text
     for name, value in weights(final).items():
         assert torch.equal(value, before[name])
 

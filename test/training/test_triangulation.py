@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sg_depth_ros.geometry.camera import PinholeCamera
 from sg_depth_ros.bundle.labels import ID
+from sg_depth_ros.geometry.camera import PinholeCamera
 from sg_depth_ros.images.resize import resize_labels
 from sg_depth_ros.training.data.sources import StreetSource
 from sg_depth_ros.training.data.triangulation import MIN_POINTS, bend_depth, triangulate

@@ -11,10 +11,10 @@ import pytest
 from training_worlds import depth_settings
 from typer.testing import CliRunner
 
-from sg_depth_ros.geometry.camera import PinholeCamera
 from sg_depth_ros.bundle.labels import ID
+from sg_depth_ros.cli.filter import filter_data
+from sg_depth_ros.geometry.camera import PinholeCamera
 from sg_depth_ros.training import run, two_stage
-from sg_depth_ros.cli.train import filter_data
 from sg_depth_ros.training.data.sources import FolderSource
 from sg_depth_ros.training.depth_settings import FilterSettings
 from sg_depth_ros.training.frame_list import read_frame_list, write_frame_list

@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from sg_depth_ros.bundle.labels import ID
 from sg_depth_ros.geometry.camera import PinholeCamera
 from sg_depth_ros.geometry.ground_plane import GroundPlane, fit_ground_plane
-from sg_depth_ros.bundle.labels import ID
 from sg_depth_ros.synthetic import StreetOptions, drive, street_camera
 from sg_depth_ros.training.data.vehicles import (
     Scene,

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from sg_depth_ros.bags.recorded_images import spread_images
 from sg_depth_ros.bundle import Bundle
 from sg_depth_ros.engines import ENGINES
 from sg_depth_ros.engines.check_images import COUNT
@@ -27,7 +28,6 @@ from sg_depth_ros.engines.tensorrt.flavour import (
 )
 from sg_depth_ros.engines.tensorrt.gpu import Gpu, find_gpu
 from sg_depth_ros.engines.tensorrt.graph import RECIPE, check_precision
-from sg_depth_ros.bags.recorded_images import spread_images
 
 FLAVOURS = ('tensorrt', 'tensorrt_rtx')
 """In the order in which they are taken."""

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sg_depth_ros.geometry.camera import PinholeCamera
 from sg_depth_ros.evaluation.frames import EvaluationError, Frame
+from sg_depth_ros.geometry.camera import PinholeCamera
 from sg_depth_ros.images.files import (
     list_images,
     read_depth,

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sg_depth_ros.geometry.camera import PinholeCamera
 from sg_depth_ros.evaluation.frames import EvaluationError, Frame
 from sg_depth_ros.evaluation.lidar import splat_nearest
+from sg_depth_ros.geometry.camera import PinholeCamera
 from sg_depth_ros.images.files import SUFFIXES, read_depth, read_rgb
 
 

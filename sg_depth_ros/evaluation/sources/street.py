@@ -9,8 +9,8 @@ from collections.abc import Collection, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from sg_depth_ros.geometry.camera import PinholeCamera
 from sg_depth_ros.evaluation.frames import Frame
+from sg_depth_ros.geometry.camera import PinholeCamera
 from sg_depth_ros.synthetic import drive
 
 OTHER_STREETS = 10

@@ -14,11 +14,11 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from rich.progress import track
 
 from sg_depth_ros.training.data.motion import Selection, select_all, select_targets
 from sg_depth_ros.training.data.sequence import Sequence
 from sg_depth_ros.training.data.union import DepthSource
+from sg_depth_ros.training.progress import track
 
 _log = logging.getLogger(__name__)
 
@@ -97,7 +97,7 @@ def read_drives(sources: Sequence_[DepthSource], kept: Collection[str] | None = 
     if not sources:
         raise ValueError('there are no sources to train on; list at least one under "sources"')
     drives = Drives([], [], [], [])
-    for source in track(list(sources), 'Reading the sources', transient=True):
+    for source in track(list(sources), 'Reading the sources'):
         first = len(drives.clips)
         sequences = source.sequences()
         camera = -1

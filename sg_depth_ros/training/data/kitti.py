@@ -11,8 +11,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sg_depth_ros.geometry.camera import PinholeCamera
 from sg_depth_ros.evaluation.sources.kitti import read_camera, read_matrix, read_split
+from sg_depth_ros.geometry.camera import PinholeCamera
 from sg_depth_ros.images.files import list_images, read_rgb
 from sg_depth_ros.training.data.frames import ImageFiles
 from sg_depth_ros.training.data.sequence import Sequence, distances_of_poses, read_poses

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from sg_depth_ros.images.files import list_images, read_labels, read_rgb
 from sg_depth_ros.bundle.labels import VOID
+from sg_depth_ros.images.files import list_images, read_labels, read_rgb
 from sg_depth_ros.training.data.frames import SpooledFrames
 from sg_depth_ros.training.data.sources import StreetSource
 

@@ -13,11 +13,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, field_validator
-from rich.progress import track
 
+from sg_depth_ros.bundle.labels import ID, VOID
 from sg_depth_ros.geometry.camera import PinholeCamera
 from sg_depth_ros.images.files import list_images, read_depth, read_labels
-from sg_depth_ros.bundle.labels import ID, VOID
 from sg_depth_ros.synthetic import StreetFrame, StreetOptions, drive, write_folder
 from sg_depth_ros.training.data.frames import ImageFiles, SpooledFrames
 from sg_depth_ros.training.data.sequence import (
@@ -29,6 +28,7 @@ from sg_depth_ros.training.data.sequence import (
     read_poses,
 )
 from sg_depth_ros.training.data.speed import Speed, distances_between
+from sg_depth_ros.training.progress import track
 
 STAMP_COLUMNS = ('stamp', 'stamp_s', 'unix_time_s', 'time', 'timestamp')
 SPEED_COLUMNS = ('speed', 'speed_m_s')
@@ -221,7 +221,7 @@ class StreetSource(SourceSettings):
         missing = [index for index, clip in enumerate(clips) if not clip.exists()]
         # Each process in an order of its own, so that one finds done what another did.
         np.random.default_rng().shuffle(missing)
-        for index in track(missing, 'Rendering the street', disable=not missing):
+        for index in track(missing, 'Rendering the street'):
             if clips[index].exists():
                 continue
             try:

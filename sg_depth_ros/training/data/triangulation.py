@@ -18,9 +18,9 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
+from sg_depth_ros.bundle.labels import ID, VOID, ids_with
 from sg_depth_ros.geometry.camera import PinholeCamera
 from sg_depth_ros.geometry.ground_plane import fit_ground_plane
-from sg_depth_ros.bundle.labels import ID, VOID, ids_with
 from sg_depth_ros.scale.motion import follow
 from sg_depth_ros.scale.road import fit_road
 

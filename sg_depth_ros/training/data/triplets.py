@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from sg_depth_ros.geometry.camera import PinholeCamera
 from sg_depth_ros.bundle.labels import VOID
+from sg_depth_ros.geometry.camera import PinholeCamera
 from sg_depth_ros.images.resize import resize_image
 from sg_depth_ros.training.data.augmentation import ColorJitter, JitterConfig
 from sg_depth_ros.training.data.drives import Clip, read_drives

@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from sg_depth_ros.bundle.labels import ID, VOID, ids_with
 from sg_depth_ros.geometry.camera import PinholeCamera
 from sg_depth_ros.geometry.ground_plane import GroundPlane
-from sg_depth_ros.bundle.labels import ID, VOID, ids_with
 from sg_depth_ros.images.resize import resize_image
 
 _VEHICLES = [ID['car'], ID['truck'], ID['bus']]

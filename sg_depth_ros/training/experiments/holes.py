@@ -15,9 +15,9 @@ from sg_depth_ros.evaluation.frames import Frame
 from sg_depth_ros.evaluation.pictures import jpeg, sheet
 from sg_depth_ros.files import atomic_path
 from sg_depth_ros.images.resize import resize_image
+from sg_depth_ros.images.visualise import Rgb, colorize_depth, depth_range
 from sg_depth_ros.training.data.sources import StreetSource, short_name
 from sg_depth_ros.training.experiments.judging import CheckpointModel
-from sg_depth_ros.images.visualise import Rgb, colorize_depth, depth_range
 
 HOLE = 4.0
 """Times too far from which on what moves is a hole. The lower end of a vehicle, a third of a metre

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from sg_depth_ros.bundle.labels import ID
 from sg_depth_ros.evaluation.frames import Frame, Output
 from sg_depth_ros.evaluation.protocols import make_protocol
 from sg_depth_ros.evaluation.scoring import score_frame
 from sg_depth_ros.evaluation.sources.folder import FolderSource
-from sg_depth_ros.bundle.labels import ID
 from sg_depth_ros.images.resize import resize_image
 from sg_depth_ros.training.data.sources import StreetSource
 from sg_depth_ros.training.predictor import CheckpointPredictor

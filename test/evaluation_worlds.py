@@ -158,3 +158,18 @@ def write_red_bundle(folder):
     )
     labels = graph_bytes(CAR_TEXT, CAMERA.width, CAMERA.height)
     return write_bundle(folder / 'red', fields, labels, red_graph(channels_first=False)).path
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return write_folder(tmp_path / 'world')
+
+
+@pytest.fixture
+def bag(tmp_path):
+    return write_bag(tmp_path / 'world_bag')
+
+
+@pytest.fixture(scope='session')
+def bundle(tmp_path_factory):
+    return write_red_bundle(tmp_path_factory.mktemp('bundle'))
