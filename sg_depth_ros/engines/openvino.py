@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -36,9 +37,8 @@ class OpenVinoEngine:
     def __init__(self, bundle: Bundle, options: EngineOptions) -> None:
         threads = options.threads
         self.device = cpu_description(threads)
-        core = ov.Core()
-        segmentation = _compile(core, bundle.segmentation_onnx, threads)
-        depth = _compile(core, bundle.depth_onnx, threads)
+        segmentation = _compile(bundle.segmentation_onnx, threads)
+        depth = _compile(bundle.depth_onnx, threads)
         seg_in, seg_out = _specs(segmentation)
         depth_in, depth_out = _specs(depth)
         check_signature(bundle, seg_in, seg_out, depth_in, depth_out)
@@ -71,8 +71,20 @@ class OpenVinoEngine:
         self._buffers.clear()
 
 
-def _compile(core: Any, path: Path, threads: int) -> ov.CompiledModel:
-    return core.compile_model(
+@cache
+def _core() -> Any:
+    """Give the one core of this process, which stays until it ends.
+
+    Where processors have AMX, the CPU plugin of each core sets a stack for signal handlers and
+    sets back, when it is freed, the one that it had found. Of two cores the first to go so leaves
+    that of the other, and the other that of the first: memory which is no longer there. The next
+    signal, such as Ctrl-C, would then end the process with a segmentation fault.
+    """
+    return ov.Core()
+
+
+def _compile(path: Path, threads: int) -> ov.CompiledModel:
+    return _core().compile_model(
         path,
         'CPU',
         {

@@ -14,6 +14,8 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Iterator
+from functools import cache
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -178,10 +180,16 @@ def _onnx_runtime(data: bytes, inputs: list[Tensor], threads: int) -> Callable[[
     return lambda: session.run(None, feed)
 
 
-def _openvino(data: bytes, inputs: list[Tensor], threads: int) -> Callable[[], object]:
+@cache
+def _core() -> Any:
+    """Give one core for all, as ``engines.openvino``, which networks do not know, explains."""
     import openvino as ov
 
-    core = ov.Core()
+    return ov.Core()
+
+
+def _openvino(data: bytes, inputs: list[Tensor], threads: int) -> Callable[[], object]:
+    core = _core()
     settings = {
         'PERFORMANCE_HINT': 'LATENCY',
         'INFERENCE_NUM_THREADS': threads,

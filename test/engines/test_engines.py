@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 
@@ -252,3 +253,26 @@ def test_threads_follow_the_cores_this_process_may_use() -> None:
     finally:
         os.sched_setaffinity(0, cores)
     assert available_cores() == len(cores)
+
+
+def test_a_signal_after_engines_were_closed_in_their_order_does_no_harm(
+    formula_bundle: Bundle,
+) -> None:
+    """OpenVINO sets stacks for signal handlers, on processors with AMX."""
+    pytest.importorskip('openvino')
+    program = f"""
+import signal
+from sg_depth_ros.bundle import load_bundle
+from sg_depth_ros.engines import create_engine
+bundle = load_bundle({str(formula_bundle.path)!r})
+engines = [create_engine(bundle, 'openvino', threads=1) for _ in range(2)]
+while engines:
+    engines.pop(0).close()
+signal.signal(signal.SIGINT, signal.default_int_handler)
+try:
+    signal.raise_signal(signal.SIGINT)
+except KeyboardInterrupt:
+    print('interrupted')
+"""
+    done = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, 'interrupted\n'), done.stderr
