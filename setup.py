@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Install as an ament_python package (colcon) or with pip."""
 
+import re
 from glob import glob
 from pathlib import Path
 
@@ -74,6 +75,12 @@ EXTRAS = {
 }
 
 
+def version() -> str:
+    """Read the version where the code has it; importing would need what is to be installed."""
+    text = Path(NAME, '__init__.py').read_text(encoding='utf-8')
+    return re.search(r"^__version__ = '(.+)'$", text, re.MULTILINE)[1]
+
+
 def share(folder: str) -> tuple[str, list[str]]:
     """Give the files of a folder, without its sub-folders, for the package's share."""
     return f'share/{NAME}/{folder}', sorted(p for p in glob(f'{folder}/*') if Path(p).is_file())
@@ -81,6 +88,7 @@ def share(folder: str) -> tuple[str, list[str]]:
 
 setup(
     name=NAME,
+    version=version(),
     description='Metric, semantically labelled depth from one camera, for ROS 2',
     license='Apache-2.0',
     maintainer='The sg_depth_ros authors',
