@@ -14,11 +14,6 @@ class CameraInfoError(ValueError):
     """A camera_info that does not describe an image; the message says why and what to do."""
 
 
-def is_distorted(info: CameraInfo) -> bool:
-    """Tell whether the lens distorts, so that only a rectified image is a pinhole image."""
-    return any(info.d)
-
-
 def camera_from_info(
     info: CameraInfo, width: int, height: int, frame_id: str, rectified: bool
 ) -> PinholeCamera:
@@ -35,7 +30,7 @@ def camera_from_info(
             f"camera_info has the frame '{own_frame}', the image '{frame_id}'; "
             'remap camera_info to the topic of the same camera'
         )
-    if not info.k.any() and not (rectified and info.p[0] > 0):
+    if not info.k.any() and not (rectified and info.p[0] != 0):
         raise CameraInfoError(
             'camera_info is not calibrated (its K is all zero); calibrate the camera, for '
             'example with camera_calibration, and load the result in its driver'

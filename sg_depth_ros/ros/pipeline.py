@@ -18,9 +18,9 @@ from sg_depth_ros.bags import is_rectified_topic
 from sg_depth_ros.bags.messages import stamp_to_ns
 from sg_depth_ros.bundle.labels import Label
 from sg_depth_ros.estimator import Estimator, Prediction, Size
-from sg_depth_ros.geometry.camera import PinholeCamera
+from sg_depth_ros.geometry.camera import PinholeCamera, is_distorted
 from sg_depth_ros.images.decoding import ImageError
-from sg_depth_ros.ros.camera_info import CameraInfoError, camera_from_info, is_distorted
+from sg_depth_ros.ros.camera_info import CameraInfoError, camera_from_info
 from sg_depth_ros.ros.messages import rgb_from_message
 from sg_depth_ros.ros.outputs import Outputs
 from sg_depth_ros.ros.parameters import DepthParameters, read_parameters, scale_settings
