@@ -20,6 +20,11 @@ from sg_depth_ros.ros.parameters import read_parameters
 from sg_depth_ros.ros.qos import overridable, overridden
 from sg_depth_ros.ros.statistics import FrameStatistics
 
+try:
+    from rclpy.event_handler import SubscriptionEventCallbacks
+except ImportError:  # until Humble
+    from rclpy.qos_event import SubscriptionEventCallbacks
+
 
 class CameraInput:
     """Subscribes to the camera's topics; callbacks run in the executor's thread."""
@@ -95,7 +100,12 @@ class CameraInput:
         if any(p.qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL for p in publishers):
             self._infos.append(
                 self._node.create_subscription(
-                    CameraInfo, 'camera_info', self._on_info, _info_qos(True)
+                    CameraInfo,
+                    'camera_info',
+                    self._on_info,
+                    _info_qos(True),
+                    # Of volatile publishers the other subscription hears.
+                    event_callbacks=SubscriptionEventCallbacks(incompatible_qos=lambda _: None),
                 )
             )
 

@@ -127,7 +127,8 @@ class Pairing:
             self._misses = 0
             return True
         # Neither has an equal: drivers leave stamps empty, or publish one info for all images.
-        if frame.stamp == 0 or 0 in self._infos or self._misses >= MOST_MISSES:
+        unstamped = frame.stamp == 0 or next(reversed(self._infos)) == 0
+        if unstamped or self._misses >= MOST_MISSES:
             return True
         late = now - frame.received >= WAIT_SECONDS or len(self._images) > MOST_IMAGES
         self._misses += late

@@ -13,7 +13,9 @@ from std_msgs.msg import Header
 
 from sg_depth_ros.geometry.camera import PinholeCamera, is_distorted
 from sg_depth_ros.ros.camera_info import (
+    MOST_CAMERAS,
     CameraInfoError,
+    Cameras,
     camera_from_info,
     camera_info_message,
 )
@@ -123,3 +125,35 @@ def test_there_and_back():
     message = camera_info_message(camera, Header(frame_id='camera'))
     for rectified in (False, True):
         assert camera_from_info(message, 64, 48, 'camera', rectified) == camera
+
+
+def test_a_good_camera_outlives_infos_that_are_none():
+    cameras, good = Cameras(), full_info()
+    zero, other_size, other_frame = full_info(), full_info(), full_info()
+    zero.k = np.zeros(9)
+    other_size.width = 320
+    other_frame.header.frame_id = 'rear'
+    first = cameras.find(good, 640, 480, 'camera', False)
+    assert (first.camera.fx, first.problem, first.kept) == (500, '', False)
+    for bad in (zero, other_size, other_frame):
+        known = cameras.find(bad, 640, 480, 'camera', False)
+        assert known.camera == first.camera
+        assert known.kept and known.problem
+    # It is that of this size and frame only.
+    assert cameras.find(zero, 320, 480, 'camera', False).camera is None
+    assert cameras.find(zero, 640, 480, 'rear', False).camera is None
+    assert cameras.find(None, 640, 480, 'camera', False).camera is None
+    good.k[0] = 600.0
+    assert cameras.find(good, 640, 480, 'camera', False).camera.fx == 600
+    assert cameras.find(zero, 640, 480, 'camera', False).camera.fx == 600
+
+
+def test_the_cameras_that_are_remembered_are_few_and_the_newest():
+    cameras = Cameras()
+    assert cameras.most_pixels == 0
+    for n in range(MOST_CAMERAS + 1):
+        cameras.find(make_info(width=100 + n, height=50), 100 + n, 50, 'camera_optical', False)
+    assert cameras.most_pixels == 50 * (100 + MOST_CAMERAS)
+    bad = CameraInfo(width=1, height=1)
+    assert cameras.find(bad, 100, 50, 'camera_optical', False).camera is None
+    assert cameras.find(bad, 101, 50, 'camera_optical', False).camera is not None
