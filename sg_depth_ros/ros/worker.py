@@ -12,6 +12,8 @@ State = Literal['loading', 'ready', 'failed', 'stopped']
 Report = Callable[[str, float], bool]
 """Takes what loading is at and the share that is done; answers whether it is to go on."""
 
+_POLL_SECONDS = 0.1
+
 ModelT = TypeVar('ModelT')
 FrameT = TypeVar('FrameT')
 
@@ -64,8 +66,9 @@ class InferenceWorker(Generic[ModelT, FrameT]):
 
     @property
     def alive(self) -> bool:
-        """Whether the thread has not ended."""
-        return self._thread.is_alive()
+        """Whether the thread has not ended, or that of the worker that it was to wait for."""
+        after = self._after
+        return self._thread.is_alive() or (after is not None and after.alive)
 
     def submit(self, frame: FrameT) -> bool:
         """Offer a frame to a worker that is ready; tell whether one that waited was dropped."""
@@ -130,9 +133,8 @@ class InferenceWorker(Generic[ModelT, FrameT]):
     def _wait_for_the_one_before(self) -> bool:
         """Wait until another worker has ended; False when this one has been stopped meanwhile."""
         while self._after and self._after.alive:
-            self._after._thread.join(0.1)
             with self._condition:
-                if self._state == 'stopped':
+                if self._condition.wait_for(lambda: self._state == 'stopped', _POLL_SECONDS):
                     self._settled = True
                     return False
         self._after = None

@@ -63,6 +63,13 @@ def test_rates_and_percentiles(statistics):
     assert summary.seconds_since['published'] == pytest.approx(0.0)
 
 
+def test_the_rate_is_of_what_is_published(statistics):
+    for n in range(7):
+        statistics.count('received', 102.0 + n / 100)
+        statistics.count('dropped_busy', 102.0 + n / 100)
+    assert statistics.summary(102.5).rate == pytest.approx(20 / 2.5)
+
+
 def test_the_window_forgets_but_the_totals_do_not(statistics):
     statistics.count('bad', 102.0)
     summary = statistics.summary(102.0 + WINDOW + 0.1)
