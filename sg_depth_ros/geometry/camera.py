@@ -9,7 +9,8 @@ z forward (REP-103); lengths are metres.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+import sys
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,29 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sg_depth_ros.files import atomic_path
+
+MAX_PIXELS = 1 << 28
+"""The largest image that a camera is believed to have; the largest sensors have 200 million."""
+_LEAST_FOCAL_SHARE = 0.1
+"""Of the image's side: 157 degrees. A pinhole image of more would be all border."""
+_MOST_FOCAL = 1e7
+"""Pixels: two metres of focal length on the finest sensor are 2e6."""
+_MOST_SLANT = 5.2
+"""Tangent of 79 degrees: how far the middle of an image, cut out of the widest as it may be, can
+be from the optical axis."""
+_FISHEYE = ('equidistant', 'fisheye', 'kannala', 'omni', 'mei', 'sphere', 'eucm', 'theta')
+"""What the names of models contain whose images are bent even where all coefficients are zero."""
+_MOST_COEFFICIENTS = 64
+"""Of distortion; ROS's longest model has 14."""
+
+
+def is_distorted(info: Any) -> bool:
+    """Tell whether the lens of a ``sensor_msgs/CameraInfo`` bends straight lines.
+
+    Only a rectified image of it is a pinhole image. Fisheye models bend without coefficients, too.
+    """
+    model = str(info.distortion_model).lower()
+    return any(name in model for name in _FISHEYE) or any(info.d)
 
 
 @dataclass(frozen=True)
@@ -31,15 +55,38 @@ class PinholeCamera:
     cy: float
 
     def __post_init__(self) -> None:
-        """Refuse what no camera can be; raises ValueError."""
+        """Refuse what no camera can be; raises ValueError.
+
+        What is plausible is the same for an image and for parts and stretched copies of it.
+        """
         if self.width < 1 or self.height < 1:
             raise ValueError(f'a camera needs a positive size, found {self.width}x{self.height}')
+        if self.width * self.height > MAX_PIXELS:
+            raise ValueError(
+                f'found a size of {self.width}x{self.height}, more than the {MAX_PIXELS} pixels '
+                'that a camera has at most; correct width and height'
+            )
         finite = np.isfinite([self.fx, self.fy, self.cx, self.cy]).all()
         if not finite or min(self.fx, self.fy) <= 0:
             raise ValueError(
                 f'intrinsics must be finite with positive focal lengths, found fx={self.fx}, '
                 f'fy={self.fy}, cx={self.cx}, cy={self.cy}; calibrate the camera'
             )
+        for axis, side, focal, centre in (
+            ('x', self.width, self.fx, self.cx),
+            ('y', self.height, self.fy, self.cy),
+        ):
+            if not _LEAST_FOCAL_SHARE * side <= focal <= _MOST_FOCAL:
+                raise ValueError(
+                    f'f{axis}={focal:.6g} cannot be the focal length, in pixels, of an image with '
+                    f'{side} pixels along {axis}; if the intrinsics are normalised, multiply them '
+                    'by the size of the image, otherwise calibrate the camera'
+                )
+            if abs(centre - (side - 1) / 2) > _MOST_SLANT * focal:
+                raise ValueError(
+                    f'c{axis}={centre:.6g} is too far outside an image with {side} pixels along '
+                    f'{axis} and f{axis}={focal:.6g}; calibrate the camera'
+                )
 
     @classmethod
     def from_matrix(cls, k_33: ArrayLike, width: int, height: int) -> PinholeCamera:
@@ -56,11 +103,23 @@ class PinholeCamera:
 
         :raises ValueError: if it is not calibrated, or no camera's.
         """
-        use_p = rectified and info.p[0] > 0
+        if len(info.d) > _MOST_COEFFICIENTS:
+            raise ValueError(
+                f'found {len(info.d)} or more distortion coefficients, expected '
+                f'{_MOST_COEFFICIENTS} at most; correct the calibration'
+            )
+        use_p = rectified and info.p[0] != 0
         matrix = np.reshape(info.p, (3, 4))[:, :3] if use_p else info.k
         full = cls.from_matrix(matrix, info.width, info.height)
         roi, across, down = info.roi, max(info.binning_x, 1), max(info.binning_y, 1)
-        width, height = (roi.width or info.width) // across, (roi.height or info.height) // down
+        part_width, part_height = roi.width or info.width, roi.height or info.height
+        if roi.x_offset + part_width > info.width or roi.y_offset + part_height > info.height:
+            raise ValueError(
+                f'the region of interest of {part_width}x{part_height} at ({roi.x_offset}, '
+                f'{roi.y_offset}) is not inside the image of {info.width}x{info.height}; correct '
+                'roi, or leave it all zero for the whole image'
+            )
+        width, height = part_width // across, part_height // down
         # Pixels at the end that do not fill a bin are not in the image.
         part = full.cropped(roi.x_offset, roi.y_offset, width * across, height * down)
         return part.resized(width, height)
@@ -74,15 +133,17 @@ class PinholeCamera:
     def from_json(cls, path: str | Path) -> PinholeCamera:
         """Read a ``camera.json``; raises ValueError that names a missing or bad key."""
         try:
-            values = json.loads(Path(path).read_text())
-            return cls(
-                int(values['width']),
-                int(values['height']),
-                *(float(values[key]) for key in ('fx', 'fy', 'cx', 'cy')),
-            )
-        except (KeyError, TypeError, ValueError) as error:
+            # Some editors begin a file with a byte order mark.
+            values = json.loads(Path(path).read_text(encoding='utf-8-sig'))
+            if not isinstance(values, dict):
+                raise ValueError(f'found a {type(values).__name__}, expected an object')
+            numbers = {field.name: _number(values, field.name) for field in fields(cls)}
+            width, height = int(numbers.pop('width')), int(numbers.pop('height'))
+            return cls(width, height, **numbers)
+        except (ValueError, RecursionError) as error:
+            reason = 'it is nested too deeply' if isinstance(error, RecursionError) else error
             raise ValueError(
-                f'{path}: {error}; a camera file is JSON with width, height, fx, fy, cx, cy'
+                f'{path}: {reason}; a camera file is JSON with width, height, fx, fy, cx, cy'
             ) from error
 
     def to_json(self, path: str | Path) -> None:
@@ -136,3 +197,17 @@ class PinholeCamera:
         x, y, z = np.asarray(points_n3, np.float64).T
         inverse = np.where(z > 0, 1 / np.where(z > 0, z, 1), np.nan)
         return np.stack([self.fx * x * inverse + self.cx, self.fy * y * inverse + self.cy], 1), z
+
+
+def _number(values: dict[str, Any], key: str) -> float:
+    """Give a finite number of a camera file, a whole one for the sizes; raises ValueError."""
+    if key not in values:
+        raise ValueError(f"'{key}' is missing")
+    value = values[key]
+    whole = key in ('width', 'height')
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"'{key}' must be a number, found {json.dumps(value)[:40]}")
+    # A whole number of any length is JSON.
+    if not abs(value) <= sys.float_info.max or (whole and value != int(value)):
+        raise ValueError(f"'{key}' must be a {'whole' if whole else 'finite'} number")
+    return value

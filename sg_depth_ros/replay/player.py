@@ -314,7 +314,7 @@ class _Player:
     def _read_scale(self, stamp_ns: int, raw: bytes) -> None:
         (status,) = typestore().deserialize_cdr(raw, DIAGNOSTIC_ARRAY).status
         values = {pair.key: pair.value for pair in status.values}
-        if values['state'] not in ('off', 'waiting'):
+        if values['state'] not in ('off', 'waiting', 'lost'):
             self._result.scales.append((stamp_ns, float(values['factor'])))
 
     def _read_diagnostics(self, raw: bytes) -> None:

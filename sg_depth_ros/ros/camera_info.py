@@ -4,19 +4,20 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from typing import NamedTuple
+
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
 from sg_depth_ros.geometry.camera import PinholeCamera
 
+MOST_CAMERAS = 8
+"""Good cameras that are remembered, each of another image size or frame."""
+
 
 class CameraInfoError(ValueError):
     """A camera_info that does not describe an image; the message says why and what to do."""
-
-
-def is_distorted(info: CameraInfo) -> bool:
-    """Tell whether the lens distorts, so that only a rectified image is a pinhole image."""
-    return any(info.d)
 
 
 def camera_from_info(
@@ -35,7 +36,7 @@ def camera_from_info(
             f"camera_info has the frame '{own_frame}', the image '{frame_id}'; "
             'remap camera_info to the topic of the same camera'
         )
-    if not info.k.any() and not (rectified and info.p[0] > 0):
+    if not info.k.any() and not (rectified and info.p[0] != 0):
         raise CameraInfoError(
             'camera_info is not calibrated (its K is all zero); calibrate the camera, for '
             'example with camera_calibration, and load the result in its driver'
@@ -51,6 +52,49 @@ def camera_from_info(
             "image_proc's resize node, or fill its binning and roi"
         )
     return camera
+
+
+class Known(NamedTuple):
+    """A camera, if it is known, and what is wrong with it or empty."""
+
+    camera: PinholeCamera | None
+    problem: str
+    kept: bool = False
+    """Whether it is the last good camera, since what came now is none."""
+
+
+class Cameras:
+    """The cameras of one image topic: a camera_info that turns bad does not replace a good one."""
+
+    def __init__(self) -> None:
+        self._good: OrderedDict[tuple[int, int, str], PinholeCamera] = OrderedDict()
+
+    @property
+    def most_pixels(self) -> int:
+        """The size of the largest image that had a good camera; 0 if none had."""
+        return max((width * height for width, height, _ in self._good), default=0)
+
+    def find(
+        self, info: CameraInfo | None, width: int, height: int, frame_id: str, rectified: bool
+    ) -> Known:
+        """Give the camera of an image: that of its camera_info, else the last good one.
+
+        :param info: None if none has come
+        :param width: of the image, as ``height`` and ``frame_id``
+        """
+        key = (width, height, frame_id)
+        if info is None:
+            return Known(None, 'no camera_info has come')
+        try:
+            camera = camera_from_info(info, width, height, frame_id, rectified)
+        except CameraInfoError as error:
+            last = self._good.get(key)
+            return Known(last, str(error), kept=last is not None)
+        self._good[key] = camera
+        self._good.move_to_end(key)
+        if len(self._good) > MOST_CAMERAS:
+            self._good.popitem(last=False)
+        return Known(camera, '')
 
 
 def camera_info_message(camera: PinholeCamera, header: Header) -> CameraInfo:

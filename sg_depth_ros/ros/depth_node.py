@@ -1,90 +1,68 @@
 # Copyright 2026 The sg_depth_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The program ``depth_node``: a node, or one for each of several cameras, in one process."""
+"""The program ``depth_node``, from its first line to its last; it imports ROS when it runs.
+
+Imports take seconds. A signal may come in each of them, and ROS may not be there.
+"""
 
 from __future__ import annotations
 
-import argparse
 import logging
 import os
+import signal
 import sys
-from collections.abc import Sequence
-from typing import Any
 
-import rclpy
-from rclpy.exceptions import NameValidationException, ParameterException
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.utilities import remove_ros_args
-from rclpy.validate_namespace import validate_namespace
-
-from sg_depth_ros.engines import create_engine
-from sg_depth_ros.engines.shared import Create, SharedEngine
-from sg_depth_ros.ros.logging_bridge import log_to_ros
-from sg_depth_ros.ros.node import NODE_NAME, DepthNode, estimators_in
-from sg_depth_ros.ros.parameters import names_in
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-def make_nodes(
-    cameras: Sequence[str], create: Create = create_engine, **options: Any
-) -> list[DepthNode]:
-    """Give a node for each camera's namespace, which share one engine; without any, one node.
+class Signals:
+    """What signals do: as long as there is no node they end the process, with status 0.
 
-    :param create: makes the engine
-    :param options: those of ``DepthNode``
-    :raises rclpy.exceptions.InvalidNamespaceException: before any node is there
-    :raises rclpy.exceptions.ParameterException: when a given parameter is bad
+    From ``hand_over`` on they are rclpy's, and are noted here only.
     """
-    if not cameras:
-        return [DepthNode(**options)]
-    for camera in cameras:
-        validate_namespace(f'/{camera.removeprefix("/")}')
-    estimator = estimators_in(SharedEngine(create).open)
-    return [DepthNode(create=estimator, namespace=camera, **options) for camera in cameras]
+
+    def __init__(self) -> None:
+        """Listen."""
+        self.heard = False
+        """Whether one has come."""
+        self._early = True
+        for number in _SIGNALS:
+            signal.signal(number, self._hear)
+
+    def hand_over(self) -> None:
+        """End the process no more."""
+        self._early = False
+
+    def ignore(self) -> None:
+        """Let none disturb the end: Python would restore what kills."""
+        for number in _SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
+
+    def _hear(self, number: int, frame: object) -> None:
+        self.heard = True
+        if self._early:
+            os._exit(0)
 
 
 def main(args: list[str] | None = None) -> int:
     """Run the nodes until they are told to end; give the exit status."""
-    parser = argparse.ArgumentParser(description='Depth, labels and points from cameras.')
-    parser.add_argument(
-        '--cameras',
-        metavar='NAMESPACE,...',
-        default='',
-        help='a node in each of these namespaces, all with one engine; default: a single node',
-    )
-    given = sys.argv if args is None else args
+    signals = Signals()
     try:
-        cameras = parser.parse_args(remove_ros_args(given)[1:]).cameras
-        rclpy.init(args=args)
-        nodes = make_nodes(names_in(cameras))
-    # What is wrong with ROS arguments, rclpy's C++ part says by RuntimeError.
-    except (ParameterException, NameValidationException, RuntimeError) as error:
-        rclpy.logging.get_logger(NODE_NAME).fatal(' '.join(str(error).split()))
-        rclpy.try_shutdown()
+        from sg_depth_ros.ros.program import run
+    except ImportError as error:
+        sys.stderr.write(
+            f'depth_node cannot start: {error}; source the setup.sh of a ROS 2 installation and '
+            'of the workspace, or install the node with pip and its extra "ros"\n'
+        )
         return 1
-    log_to_ros(nodes[0])
-    executor = SingleThreadedExecutor()
-    for node in nodes:
-        executor.add_node(node)
-    try:
-        for node in nodes:
-            node.autostart()
-        executor.spin()
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    except RuntimeError:
-        # rclpy raises it when the signal comes just before it waits on the context.
-        if rclpy.ok():
-            raise
-    finally:
-        for node in nodes:
-            node.destroy_node()
-        rclpy.try_shutdown()
-    if any(node.left_behind for node in nodes):
+    status, left = run(sys.argv if args is None else args, signals)
+    signals.ignore()
+    if left:
         # Threads inside a vendor's library abort the process when the interpreter ends under them.
         logging.shutdown()
         sys.stdout.flush()
-        os._exit(0)
-    return 0
+        os._exit(status)
+    return status
 
 
 if __name__ == '__main__':

@@ -11,6 +11,7 @@ from typing import get_args
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
 from sg_depth_ros.ros.parameters import DepthParameters
+from sg_depth_ros.ros.pipeline import Finding
 from sg_depth_ros.ros.scale_report import scale_finding, scale_values
 from sg_depth_ros.ros.statistics import Event, Summary
 from sg_depth_ros.ros.worker import State
@@ -29,8 +30,8 @@ class Health:
     """What a slow start of the engine is at, and the share that is done."""
     failure: str
     """Why the node cannot work; empty if it can."""
-    camera_problem: str
-    """Why there are no points; empty if there are."""
+    camera_findings: tuple[Finding, ...]
+    """What is wrong with the camera of the last frame."""
     image_topic: str
     image_publishers: int
     summary: Summary
@@ -89,10 +90,10 @@ def _findings(health: Health) -> Iterable[tuple[bytes, str]]:
         yield warn, f'{summary.recent["bad"]} images of the last seconds could not be decoded'
     if summary.recent['failed']:
         yield error, f'{summary.recent["failed"]} images of the last seconds failed; see the log'
-    if health.camera_problem:
-        yield warn, health.camera_problem
-    if health.scale and (finding := scale_finding(health.scale)):
-        yield warn, finding
+    for finding in health.camera_findings:
+        yield error if finding.grave else warn, finding.text
+    if health.scale and (text := scale_finding(health.scale)):
+        yield error if health.scale.state == 'lost' else warn, text
     if summary.percentiles_ms:
         p95 = summary.percentiles_ms['latency'][1]
         if p95 > parameters.latency_budget_ms:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sensor_msgs.msg import CompressedImage, Image, PointCloud2, PointField
 from std_msgs.msg import Header
 
+from sg_depth_ros.geometry.camera import MAX_PIXELS
 from sg_depth_ros.images.decoding import (
     ImageError,
     UnknownEncodingError,
@@ -22,16 +23,24 @@ from sg_depth_ros.images.decoding import (
 _DATATYPES = {np.dtype(np.float32): PointField.FLOAT32, np.dtype(np.uint32): PointField.UINT32}
 
 
-def rgb_from_message(message: Image | CompressedImage) -> NDArray[np.uint8]:
+def rgb_from_message(
+    message: Image | CompressedImage, max_pixels: int = MAX_PIXELS
+) -> NDArray[np.uint8]:
     """Give the pixels of a camera image as (H, W, 3) uint8 RGB, possibly a view of the message.
 
     Raw encodings that :mod:`sg_depth_ros.images.decoding` does not know are left to cv_bridge,
     where it is installed.
 
+    :param max_pixels: a larger image is refused before memory is taken for it
     :raises ImageError: when the image is broken or of an unknown encoding.
     """
     if isinstance(message, CompressedImage):
         return decode_compressed(message.data, message.format)
+    if message.height * message.width > max_pixels:
+        raise ImageError(
+            f'found an image of {message.width}x{message.height}, expected {max_pixels} pixels at '
+            'most; correct the driver, or raise max_image_pixels'
+        )
     try:
         return decode_image(
             message.encoding,

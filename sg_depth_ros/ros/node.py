@@ -5,52 +5,35 @@
 from __future__ import annotations
 
 import functools
-import operator
 import time
 from collections.abc import Callable, Collection
-from typing import Any, cast
+from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType  # type: ignore[attr-defined]
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
-from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
-from rclpy.qos_overriding_options import QoSOverridingOptions
-from rclpy.subscription import Subscription
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_srvs.srv import Trigger
 
 from sg_depth_ros.bundle import Bundle, load_bundle
 from sg_depth_ros.bundle.labels import Label
-from sg_depth_ros.engines import PROGRESS_SECONDS, Precision, Progress, create_engine
-from sg_depth_ros.engines.shared import Create
+from sg_depth_ros.engines import PROGRESS_SECONDS
 from sg_depth_ros.estimator import Estimator
+from sg_depth_ros.ros.camera_input import CameraInput
 from sg_depth_ros.ros.diagnostics import Health, describe, diagnostic_status
+from sg_depth_ros.ros.errors import sentence
+from sg_depth_ros.ros.loading import EstimatorFactory, Networks, create_estimator
 from sg_depth_ros.ros.outputs import Outputs
+from sg_depth_ros.ros.pairing import Frame
 from sg_depth_ros.ros.parameters import check_labels, declare_parameters, read_parameters
-from sg_depth_ros.ros.pipeline import Frame, Pipeline
-from sg_depth_ros.ros.statistics import Event, FrameStatistics
-from sg_depth_ros.ros.worker import InferenceWorker
+from sg_depth_ros.ros.pipeline import Pipeline
+from sg_depth_ros.ros.qos import overridable, warn_of_unused
+from sg_depth_ros.ros.statistics import FrameStatistics
 
 NODE_NAME = 'sg_depth'
-STOP_TIMEOUT = 5.0
-"""Seconds to wait for the frame in work at the end."""
-
-
-EstimatorFactory = Callable[[Bundle, str, int | None, Precision | None, Progress], Estimator]
-
-
-def estimators_in(create: Create) -> EstimatorFactory:
-    """Give what puts a bundle into an engine of ``create``."""
-
-    def make(bundle: Bundle, *options: Any) -> Estimator:
-        return Estimator(bundle, create(bundle, *options))
-
-    return make
-
-
-create_estimator = estimators_in(create_engine)
+STOP_TIMEOUT = 0.5
+"""Seconds to wait for the frame in work at the end; in them no callback is answered."""
 
 
 class DepthNode(LifecycleNode):
@@ -76,40 +59,33 @@ class DepthNode(LifecycleNode):
         :raises rclpy.exceptions.ParameterException: when a given parameter is bad.
         """
         super().__init__(NODE_NAME, **options)
-        self._load_bundle, self._create_estimator = load, create
+        self._load_bundle = load
+        self._networks = Networks(create)
         self._statistics = FrameStatistics(time.monotonic())
-        self.left_behind = False
-        """Whether a thread that could not be stopped may still be building an engine."""
         self._active = False
         self._failure = ''
         self._identity: dict[str, str] = {}
-        self._image: Subscription | None = None
-        self._camera_info: Subscription | None = None
         self._outputs: Outputs | None = None
         self._pipeline: Pipeline | None = None
-        self._worker: InferenceWorker[Estimator, Frame] | None = None
-        self._held: Frame | None = None
-        self._first_image: float | None = None
         self._labels: Collection[Label] = ()
+        self._camera = CameraInput(self, self._statistics, self._ready, self._submit)
         declare_parameters(self)
         self.add_on_set_parameters_callback(self._check_parameters)
-        compressed = read_parameters(self).image_transport == 'compressed'
-        self._image_type = CompressedImage if compressed else Image
-        # As image_transport does it, so that a remapping of image holds for both transports.
-        self._image_name = (
-            f'{self.resolve_topic_name("image")}/compressed' if compressed else 'image'
-        )
-        self._image_topic = self.resolve_topic_name(self._image_name)
         self._diagnostics = self.create_publisher(
             DiagnosticArray,
             '/diagnostics',
             10,
-            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+            qos_overriding_options=overridable(),
         )
         self.create_service(Trigger, '~/reset_scale', self._on_reset_scale)
         # With simulated time a paused simulation would silence the diagnostics.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(1.0, self._on_second, clock=steady)
+
+    @property
+    def left_behind(self) -> bool:
+        """Whether a thread that could not be stopped may still be at work in an engine."""
+        return self._networks.left_behind
 
     def autostart(self) -> None:
         """Configure and activate if the parameter of that name says so."""
@@ -117,6 +93,11 @@ class DepthNode(LifecycleNode):
             return
         if self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
             self.trigger_activate()
+
+    def end_work(self, timeout: float) -> None:
+        """Stop to work on images, and wait at most so many seconds for the one in work."""
+        if left := self._networks.stop(timeout):
+            self.get_logger().warning(f'{left}; left to itself')
 
     def destroy_node(self) -> None:
         """Join the worker, then destroy the node."""
@@ -130,8 +111,10 @@ class DepthNode(LifecycleNode):
             bundle = self._load_bundle(parameters.bundle)
             self._set_up(bundle)
         except Exception as error:  # rclpy would swallow it without a word
-            self._failure = f'cannot be configured: {error}'
-            self.get_logger().error(self._failure)
+            self._failure = f'cannot be configured: {sentence(error)}'
+            # A signal has ended what the node is made of.
+            if self.context.ok():
+                self.get_logger().error(self._failure)
             self._tear_down()
             return TransitionCallbackReturn.FAILURE
         return super().on_configure(state)
@@ -174,47 +157,24 @@ class DepthNode(LifecycleNode):
         self._identity['scale'] = bundle.manifest.depth.scale
         self._outputs = Outputs(self, bundle.labels, self._follow_demand)
         self._pipeline = Pipeline(
-            self, self._image_topic, self._outputs, self._statistics, bundle.labels
+            self, self._camera.topic, self._outputs, self._statistics, bundle
         )
-        self._camera_info = self.create_subscription(
-            CameraInfo,
-            'camera_info',
-            self._on_camera_info,
-            _sensor_qos('best_effort'),
-            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
-        )
-        parameters = read_parameters(self)
-        chosen = parameters.engine_precision
+        self._camera.open()
+        warn_of_unused(self, later=self._camera.topic)
         self.get_logger().info(
             f'loading bundle {bundle.manifest.name} from {bundle.path}; an engine that is built '
             'for the first time may take minutes'
         )
-        self._worker = InferenceWorker(
-            functools.partial(
-                self._create_estimator,
-                bundle,
-                parameters.engine,
-                parameters.threads or None,
-                None if chosen == 'bundle' else cast(Precision, chosen),
-            ),
-            self._pipeline.process,
-            functools.partial(self._on_loaded, time.monotonic()),
-            operator.methodcaller('close'),
-        )
+        loaded = functools.partial(self._on_loaded, time.monotonic())
+        self._networks.start(bundle, read_parameters(self), self._pipeline.process, loaded)
 
     def _tear_down(self) -> None:
         self._active = False
         self._follow_demand()
-        worker, outputs, camera_info = self._worker, self._outputs, self._camera_info
-        pipeline = self._pipeline
-        self._worker = self._outputs = self._camera_info = self._pipeline = None
-        builds = worker is not None and worker.state == 'loading'
-        if worker and not worker.stop(STOP_TIMEOUT):
-            self.left_behind = True
-            work = 'the engine is still being built' if builds else 'a frame is still in work'
-            self.get_logger().warning(f'{work}; left to itself')
-        if camera_info:
-            self.destroy_subscription(camera_info)
+        outputs, pipeline = self._outputs, self._pipeline
+        self._outputs = self._pipeline = None
+        self.end_work(STOP_TIMEOUT)
+        self._camera.close()
         if pipeline:
             pipeline.destroy()
         if outputs:
@@ -224,82 +184,46 @@ class DepthNode(LifecycleNode):
         """Take note, in the worker's thread, of how loading went."""
         self._statistics.expect(time.monotonic())
         if isinstance(result, Exception):
-            self._failure = f'the networks cannot be loaded: {result}'
+            self._failure = f'the networks cannot be loaded: {sentence(result)}'
             self.get_logger().error(self._failure)
             return
         self._identity |= {'engine': result.engine.name, 'device': result.engine.device}
         self.get_logger().info(
             f'ready after {time.monotonic() - start:.1f} s: {result.engine.name} on '
-            f'{result.engine.device}; images from {self._image_topic}'
+            f'{result.engine.device}; images from {self._camera.topic}'
         )
 
     def _follow_demand(self) -> None:
         """Subscribe to the image while active and listened to, leave it otherwise."""
         wanted = self._active and self._outputs is not None and bool(self._outputs.wanted())
-        if wanted and self._image is None and not self._failure:
-            self._first_image = None
+        if wanted and not self._camera.subscribed and not self._failure:
             self._statistics.expect(time.monotonic())
             self._subscribe()
-        elif not wanted and self._image is not None:
-            self.destroy_subscription(self._image)
-            self._image = None
-            self._drop_held('unwanted')
-            if self._worker and self._worker.clear():
+        elif not wanted and self._camera.subscribed:
+            self._camera.leave()
+            worker = self._networks.worker
+            if worker and worker.clear():
                 self._statistics.count('unwanted', time.monotonic())
 
     def _subscribe(self) -> None:
+        topic = self._camera.topic
         try:
-            self._image = self.create_subscription(
-                self._image_type,
-                self._image_name,
-                self._on_image,
-                _sensor_qos(read_parameters(self).image_reliability),
-                qos_overriding_options=QoSOverridingOptions.with_default_policies(),
-            )
+            self._camera.subscribe()
         except Exception as error:  # in an event's callback it would end the executor
             self._failure = (
-                f'cannot subscribe to {self._image_topic}: {error}; correct '
-                f'qos_overrides.{self._image_topic}.subscription and start the node again'
+                f'cannot subscribe to {topic}: {sentence(error)}; correct '
+                f'qos_overrides.{topic}.subscription and start the node again'
             )
             self.get_logger().error(self._failure)
 
-    def _drop_held(self, event: Event) -> None:
-        """Give up the frame that waits for camera_info, and count what became of it."""
-        if self._held:
-            self._statistics.count(event, time.monotonic())
-            self._held = None
+    def _ready(self) -> bool:
+        """Whether an image that comes now can be worked on."""
+        worker = self._networks.worker
+        return worker is not None and worker.state == 'ready'
 
-    def _on_image(self, message: Image | CompressedImage) -> None:
-        now = time.monotonic()
-        self._statistics.count('received', now)
-        if self._worker is None or self._pipeline is None or self._worker.state != 'ready':
-            self._statistics.count('dropped_loading', now)
-            return
-        frame = Frame(message, now)
-        self._first_image = now if self._first_image is None else self._first_image
-        self._drop_held('dropped_busy')
-        self._held = frame
-        self._release(now)
-
-    def _on_camera_info(self, message: CameraInfo) -> None:
-        if self._pipeline is None:
-            return
-        self._pipeline.info = message
-        self._release(time.monotonic())
-
-    def _release(self, now: float) -> None:
-        """Give the frame that is held to the networks, once it has a camera or waited enough.
-
-        Depth that goes out before the focal length is known would have another scale.
-        """
-        if not self._held or not self._pipeline or not self._worker or self._first_image is None:
-            return
-        waits = now - self._first_image < read_parameters(self).camera_info_timeout
-        if waits and self._pipeline.info is None:
-            return
-        if self._worker.submit(self._held):
-            self._statistics.count('dropped_busy', now)
-        self._held = None
+    def _submit(self, frame: Frame) -> bool:
+        worker = self._networks.worker
+        return worker is not None and worker.submit(frame)
 
     def _check_parameters(self, changed: list[Parameter]) -> SetParametersResult:
         """Refuse labels that the bundle, once it is known, does not have."""
@@ -322,11 +246,14 @@ class DepthNode(LifecycleNode):
     def _on_second(self) -> None:
         """Publish diagnostics; look after demand where the middleware has no matched events."""
         self._follow_demand()
-        # No image may come after the one that waits.
-        self._release(time.monotonic())
-        worker, pipeline = self._worker, self._pipeline
+        self._camera.follow_publishers()
+        worker, pipeline = self._networks.worker, self._pipeline
         scale = pipeline.scale if pipeline else None
-        metric = scale is not None and scale.state not in ('off', 'waiting')
+        identity = self._identity
+        if scale and scale.state in ('fixed', 'tracking', 'held'):
+            identity = identity | {'scale': 'metric'}
+        elif scale and scale.factor is None and identity['scale'] == 'metric':
+            identity = identity | {'scale': 'unknown'}
         progress = worker.progress if worker else None
         if progress:
             self.get_logger().info(
@@ -335,28 +262,19 @@ class DepthNode(LifecycleNode):
             )
         health = Health(
             active=self._active,
-            wanted=self._image is not None,
+            wanted=self._camera.subscribed,
             state=worker.state if worker else 'stopped',
             progress=progress,
             failure=self._failure,
-            camera_problem=pipeline.camera_problem if pipeline else '',
-            image_topic=self._image_topic,
-            image_publishers=self.count_publishers(self._image_topic),
+            camera_findings=pipeline.findings if pipeline else (),
+            image_topic=self._camera.topic,
+            image_publishers=self.count_publishers(self._camera.topic),
             summary=self._statistics.summary(time.monotonic()),
             parameters=read_parameters(self),
             scale=scale,
-            identity=self._identity | ({'scale': 'metric'} if metric else {}),
+            identity=identity,
         )
         name = self.get_fully_qualified_name().lstrip('/')
         message = DiagnosticArray(status=[diagnostic_status(f'{name}: depth', health)])
         message.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(message)
-
-
-def _sensor_qos(reliability: str) -> QoSProfile:
-    """Ask for the newest sample only."""
-    return QoSProfile(
-        history=HistoryPolicy.KEEP_LAST,
-        depth=1,
-        reliability=ReliabilityPolicy[reliability.upper()],
-    )

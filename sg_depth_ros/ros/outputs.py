@@ -14,7 +14,6 @@ from geometry_msgs.msg import PoseStamped
 from numpy.typing import NDArray
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
-from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import Header, String
 
@@ -29,6 +28,7 @@ from sg_depth_ros.ros.camera_info import camera_info_message
 from sg_depth_ros.ros.ground_outputs import plane_message, split_by_plane
 from sg_depth_ros.ros.messages import cloud_message, image_message
 from sg_depth_ros.ros.parameters import DepthParameters, names_in
+from sg_depth_ros.ros.qos import overridable
 from sg_depth_ros.ros.scale_report import scale_message
 from sg_depth_ros.scale import ScaleEstimate, fit_road
 
@@ -82,7 +82,7 @@ class Outputs:
                 topic,
                 _publisher_qos(),
                 event_callbacks=_event_callbacks(matched),
-                qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+                qos_overriding_options=overridable(),
             )
             for topic, kind in ALL_TOPICS.items()
             if topic != LABEL_NAMES
@@ -92,7 +92,7 @@ class Outputs:
             String,
             LABEL_NAMES,
             QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL),
-            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+            qos_overriding_options=overridable(),
         )
         self._names.publish(String(data=json.dumps([label._asdict() for label in self._labels])))
 
@@ -132,7 +132,9 @@ class Outputs:
         if SCALE in wanted:
             message = scale_message(header, parameters.scale_mode, scale)
             self._publishers[SCALE].publish(message)
-        if scale.factor is None and parameters.scale_before_first == 'nothing':
+        # Who has had metres is given nothing else.
+        before = scale.state == 'waiting' and parameters.scale_before_first == 'relative'
+        if scale.factor is None and not before:
             wanted = wanted - METRIC
         if wanted & METRIC:
             depth = mark_sky(prediction.depth, labels, self._sky)

@@ -22,6 +22,7 @@ from rclpy.parameter import Parameter
 from sg_depth_ros.bundle.labels import Label, Role
 from sg_depth_ros.engines import AUTO, ENGINES, Precision
 from sg_depth_ros.estimator import DEFAULT_BUNDLE
+from sg_depth_ros.geometry.camera import MAX_PIXELS
 from sg_depth_ros.scale import MODES, ScaleSettings
 
 Value: TypeAlias = 'bool | int | float | str'
@@ -169,6 +170,12 @@ class DepthParameters:
         'Seconds that the first images wait for camera_info before depth goes out without it',
         low=0.0,
         high=60.0,
+    )
+    max_image_pixels: int = _option(
+        64_000_000,
+        'Pixels that an image may have; a larger one is refused before memory is taken for it',
+        low=1,
+        high=MAX_PIXELS,
     )
     stall_timeout: float = _option(
         3.0,

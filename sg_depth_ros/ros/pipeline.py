@@ -6,23 +6,24 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
-from typing import cast
+from collections.abc import Callable
+from typing import NamedTuple, cast
 
 from rclpy.node import Node
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
 from sg_depth_ros.bags import is_rectified_topic
 from sg_depth_ros.bags.messages import stamp_to_ns
-from sg_depth_ros.bundle.labels import Label
+from sg_depth_ros.bundle import Bundle
 from sg_depth_ros.estimator import Estimator, Prediction, Size
-from sg_depth_ros.geometry.camera import PinholeCamera
+from sg_depth_ros.geometry.camera import PinholeCamera, is_distorted
 from sg_depth_ros.images.decoding import ImageError
-from sg_depth_ros.ros.camera_info import CameraInfoError, camera_from_info, is_distorted
+from sg_depth_ros.ros.camera_info import Cameras
+from sg_depth_ros.ros.errors import sentence
 from sg_depth_ros.ros.messages import rgb_from_message
 from sg_depth_ros.ros.outputs import Outputs
+from sg_depth_ros.ros.pairing import Frame
 from sg_depth_ros.ros.parameters import DepthParameters, read_parameters, scale_settings
 from sg_depth_ros.ros.scale_inputs import ScaleInputs
 from sg_depth_ros.ros.scale_report import scale_finding
@@ -31,14 +32,16 @@ from sg_depth_ros.scale import ScaleEstimate, ScaleEstimator, ScaleSettings
 
 THROTTLE = 5.0
 """Seconds between two warnings of one kind."""
+BINNINGS = 16
+"""How many times the pixels of an image that had a camera another one may have: a driver may stop
+to bin four by four."""
 
 
-@dataclass(frozen=True)
-class Frame:
-    """An image message and when it came, in seconds of the monotonic clock."""
+class Finding(NamedTuple):
+    """Something that is wrong, in a sentence; grave if depth is not what was asked for."""
 
-    message: Image | CompressedImage
-    received: float
+    grave: bool
+    text: str
 
 
 class Pipeline:
@@ -50,10 +53,11 @@ class Pipeline:
         image_topic: str,
         outputs: Outputs,
         statistics: FrameStatistics,
-        labels: Collection[Label],
+        bundle: Bundle,
     ) -> None:
         """Publish on ``outputs``; ``image_topic`` is the resolved name."""
-        self._scaler = ScaleEstimator(ScaleSettings(), labels)
+        self._metric = bundle.manifest.depth.scale == 'metric'
+        self._scaler = ScaleEstimator(ScaleSettings(), bundle.labels, self._metric)
         self._inputs = ScaleInputs(node, self._scaler.speeds)
         self.scale: ScaleEstimate | None = None
         """The scale of the last frame."""
@@ -61,15 +65,17 @@ class Pipeline:
         self._stamp = -math.inf
         self._node = node
         self._image_topic = image_topic
+        self._rectified = is_rectified_topic(image_topic)
         self._outputs = outputs
         self._statistics = statistics
-        self.info: CameraInfo | None = None
-        """The newest camera_info."""
-        self.camera_problem = ''
-        """Why the last frame had no camera; empty if it had one."""
+        self._cameras = Cameras()
+        self._destroyed = False
+        self.findings: tuple[Finding, ...] = ()
+        """What was wrong with the last frame's camera."""
 
     def destroy(self) -> None:
         """Leave the topics that the scale is made from."""
+        self._destroyed = True
         self._inputs.destroy()
 
     def reset_scale(self) -> None:
@@ -88,11 +94,11 @@ class Pipeline:
                 throttle_duration_sec=THROTTLE,
             )
         except Exception as error:  # the node must outlive whatever one frame does
-            # Once the context is down, publishing fails and nobody is left to be told.
-            if self._node.context.ok():
+            # Once the publishers are gone, publishing fails and nobody is left to be told.
+            if self._node.context.ok() and not self._destroyed:
                 self._statistics.count('failed', time.monotonic())
                 logger.error(
-                    f'an image could not be processed: {type(error).__name__}: {error}',
+                    f'an image could not be processed: {sentence(error)}',
                     throttle_duration_sec=THROTTLE,
                 )
 
@@ -104,10 +110,11 @@ class Pipeline:
         clock: Callable[[], float] = time.monotonic
         parameters = read_parameters(self._node)
         start = clock()
-        image = rgb_from_message(frame.message)
+        image = rgb_from_message(frame.message, self._most_pixels(parameters))
         decoded = clock()
-        header = self._header(frame.message.header)
-        camera = self._camera(image.shape[1], image.shape[0], header.frame_id)
+        header = self._header(frame)
+        height, width = image.shape[:2]
+        camera = self._camera(frame.info, width, height, header.frame_id, parameters)
         prediction = estimator.predict(image, camera, cast(Size, parameters.output_size))
         inferred = clock()
         scale = self._observe(prediction, header, parameters)
@@ -150,11 +157,17 @@ class Pipeline:
             self._node.get_logger().warning(finding, throttle_duration_sec=THROTTLE)
         return scale
 
-    def _header(self, header: Header) -> Header:
+    def _most_pixels(self, parameters: DepthParameters) -> int:
+        """Give the pixels that an image may have: damaged headers promise any number."""
+        usual = BINNINGS * self._cameras.most_pixels
+        return min(parameters.max_image_pixels, usual or parameters.max_image_pixels)
+
+    def _header(self, frame: Frame) -> Header:
         """Give the image's header; an image without a frame takes that of its camera_info."""
+        header = frame.message.header
         if header.frame_id:
             return header
-        frame_id = self.info.header.frame_id if self.info else ''
+        frame_id = frame.info.header.frame_id if frame.info else ''
         instead = f"camera_info's '{frame_id}' is used" if frame_id else 'the outputs have none'
         self._node.get_logger().warning(
             f'images on {self._image_topic} have no frame_id, {instead}; set it in the driver',
@@ -162,30 +175,42 @@ class Pipeline:
         )
         return Header(stamp=header.stamp, frame_id=frame_id)
 
-    def _camera(self, width: int, height: int, frame_id: str) -> PinholeCamera | None:
-        """Give the camera of an image if it is known; otherwise say why not."""
+    def _camera(
+        self,
+        info: CameraInfo | None,
+        width: int,
+        height: int,
+        frame_id: str,
+        parameters: DepthParameters,
+    ) -> PinholeCamera | None:
+        """Give the camera of an image if it is known; note and say what is wrong with it."""
         logger = self._node.get_logger()
-        info, rectified = self.info, is_rectified_topic(self._image_topic)
-        try:
+        known = self._cameras.find(info, width, height, frame_id, self._rectified)
+        findings = []
+        if known.problem:
+            text = known.problem
             if info is None:
                 topic = self._node.resolve_topic_name('camera_info')
-                raise CameraInfoError(
-                    f'no camera_info has come on {topic}; publish it or remap camera_info'
+                text += f' on {topic}; publish it or remap camera_info'
+            metres = self._metric or parameters.scale_mode != 'none'
+            if known.kept:
+                text += '. Until then the last good one of this image size is used'
+            elif metres:
+                text += '. Until then there is no depth in metres'
+            else:
+                text += (
+                    '. Until then depth is not corrected for the focal length, and there are no '
+                    'points and no depth/camera_info'
                 )
-            camera = camera_from_info(info, width, height, frame_id, rectified)
-        except CameraInfoError as error:
-            self.camera_problem = (
-                f'{error}. Until then depth is not corrected for the focal length, and there are '
-                'no points and no depth/camera_info'
-            )
-            logger.warning(self.camera_problem, throttle_duration_sec=THROTTLE)
-            return None
-        self.camera_problem = ''
-        if is_distorted(info) and not rectified:
-            logger.warning(
+            logger.warning(text, throttle_duration_sec=THROTTLE)
+            findings.append(Finding(metres or info is not None, text))
+        if known.camera and info and is_distorted(info) and not self._rectified:
+            text = (
                 f'camera_info has lens distortion and {self._image_topic} does not look '
                 'rectified; depth bends towards the borders. Remap image to the image_rect of '
-                'image_proc',
-                once=True,
+                'image_proc'
             )
-        return camera
+            logger.warning(text, once=True)
+            findings.append(Finding(False, text))
+        self.findings = tuple(findings)
+        return known.camera

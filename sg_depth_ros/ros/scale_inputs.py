@@ -11,11 +11,11 @@ from geometry_msgs.msg import TwistStamped, Vector3
 from nav_msgs.msg import Odometry
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.subscription import Subscription
 
 from sg_depth_ros.bags.messages import stamp_to_ns
 from sg_depth_ros.bags.transforms import StaticTransforms, matrix_from_transform
+from sg_depth_ros.ros.qos import overridable
 from sg_depth_ros.scale.motion import SpeedLog
 
 try:
@@ -78,9 +78,8 @@ class ScaleInputs:
             self._transforms.add(parent, child, matrix)
 
     def _subscribe(self, kind: Any, topic: str, callback: Any, qos: QoSProfile) -> Subscription:
-        overriding = QoSOverridingOptions.with_default_policies()
         return self._node.create_subscription(
-            kind, topic, callback, qos, qos_overriding_options=overriding
+            kind, topic, callback, qos, qos_overriding_options=overridable()
         )
 
     def _on_odometry(self, message: Odometry) -> None:

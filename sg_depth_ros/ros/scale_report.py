@@ -31,6 +31,8 @@ def scale_finding(scale: ScaleEstimate) -> str:
     """Give what is wrong with a scale in one sentence; empty if nothing is."""
     if scale.state == 'waiting':
         return f'the scale is not known yet: {scale.problem}'
+    if scale.state == 'lost':
+        return f'depth in metres is withheld: {scale.problem}'
     if scale.state == 'held':
         return f'the scale of {scale.age:.1f} s ago is held: {scale.problem}'
     return ''

@@ -12,6 +12,8 @@ State = Literal['loading', 'ready', 'failed', 'stopped']
 Report = Callable[[str, float], bool]
 """Takes what loading is at and the share that is done; answers whether it is to go on."""
 
+_POLL_SECONDS = 0.1
+
 ModelT = TypeVar('ModelT')
 FrameT = TypeVar('FrameT')
 
@@ -29,6 +31,7 @@ class InferenceWorker(Generic[ModelT, FrameT]):
         process: Callable[[ModelT, FrameT], None],
         loaded: Callable[[ModelT | Exception], None],
         close: Callable[[ModelT], None],
+        after: InferenceWorker[ModelT, FrameT] | None = None,
     ) -> None:
         """Start the thread.
 
@@ -36,12 +39,17 @@ class InferenceWorker(Generic[ModelT, FrameT]):
         :param process: works on one frame; must handle its errors.
         :param loaded: told the model, or the error that loading raised.
         :param close: frees the model when the worker stops.
+        :param after: a worker that was stopped, whose end to wait for before loading: two models
+            may be more than the memory holds.
         """
         self._load, self._process, self._loaded, self._close = load, process, loaded, close
         self._condition = threading.Condition()
         self._frame: FrameT | None = None
         self._state: State = 'loading'
         self._progress: tuple[str, float] | None = None
+        self._settled = False
+        """Whether the state can no longer become ``ready``."""
+        self._after = after
         # A daemon, so that a build inside a vendor's library cannot keep the process from ending.
         self._thread = threading.Thread(target=self._run, name='inference', daemon=True)
         self._thread.start()
@@ -55,6 +63,12 @@ class InferenceWorker(Generic[ModelT, FrameT]):
     def progress(self) -> tuple[str, float] | None:
         """What a slow start is at and the share that is done; None where it is not slow."""
         return self._progress if self._state == 'loading' else None
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread has not ended, or that of the worker that it was to wait for."""
+        after = self._after
+        return self._thread.is_alive() or (after is not None and after.alive)
 
     def submit(self, frame: FrameT) -> bool:
         """Offer a frame to a worker that is ready; tell whether one that waited was dropped."""
@@ -83,7 +97,25 @@ class InferenceWorker(Generic[ModelT, FrameT]):
         self._thread.join(timeout)
         return not self._thread.is_alive()
 
+    def resume(
+        self,
+        process: Callable[[ModelT, FrameT], None],
+        loaded: Callable[[ModelT | Exception], None],
+    ) -> bool:
+        """Go on loading after ``stop``, for new callbacks; tell whether that is possible.
+
+        It is not once loading has ended or has been told to stop.
+        """
+        with self._condition:
+            if self._settled:
+                return False
+            self._process, self._loaded = process, loaded
+            self._state = 'loading'
+            return True
+
     def _run(self) -> None:
+        if not self._wait_for_the_one_before():
+            return
         try:
             model = self._load(self._report)
         except Exception as error:  # run-times raise whatever they like
@@ -98,13 +130,27 @@ class InferenceWorker(Generic[ModelT, FrameT]):
         finally:
             self._close(model)
 
+    def _wait_for_the_one_before(self) -> bool:
+        """Wait until another worker has ended; False when this one has been stopped meanwhile."""
+        while self._after and self._after.alive:
+            with self._condition:
+                if self._condition.wait_for(lambda: self._state == 'stopped', _POLL_SECONDS):
+                    self._settled = True
+                    return False
+        self._after = None
+        return True
+
     def _report(self, phase: str, fraction: float) -> bool:
-        self._progress = (phase, fraction)
-        return self._state == 'loading'
+        with self._condition:
+            self._progress = (phase, fraction)
+            go_on = self._state == 'loading'
+            self._settled |= not go_on
+            return go_on
 
     def _advance(self, state: State) -> bool:
         """Leave the state ``loading``, unless the worker was stopped meanwhile."""
         with self._condition:
+            self._settled = True
             if self._state != 'loading':
                 return False
             self._state = state

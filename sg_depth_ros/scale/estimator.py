@@ -16,11 +16,11 @@ from sg_depth_ros.bundle.labels import Label, ids_with
 from sg_depth_ros.geometry.camera import PinholeCamera
 from sg_depth_ros.scale.motion import SpeedLog, View, camera_motion, make_view
 from sg_depth_ros.scale.road import fit_road
-from sg_depth_ros.scale.smoothing import RobustFactor
+from sg_depth_ros.scale.smoothing import SETTLE_COUNT, RobustFactor
 
 Mode = Literal['none', 'fixed', 'camera_height', 'odometry']
 MODES: tuple[str, ...] = get_args(Mode)
-State = Literal['off', 'fixed', 'waiting', 'tracking', 'held']
+State = Literal['off', 'fixed', 'waiting', 'tracking', 'held', 'lost']
 
 MIN_DISTANCE = 0.4
 """Metres between two views: shorter ways drown in the noise of the tracks."""
@@ -52,8 +52,9 @@ class ScaleEstimate:
     """The scale at one moment.
 
     :ivar state: ``off`` and ``fixed`` by the mode; ``waiting`` for the first estimate,
-        ``tracking``, or ``held`` where nothing can be measured at present
-    :ivar factor: metres per unit of depth; None while waiting; 1 when off
+        ``tracking``, or ``held`` where nothing can be measured at present; ``lost`` where depth
+        had metres and the camera, without which it has none, is no longer known
+    :ivar factor: metres per unit of depth; None while waiting or lost; 1 when off
     :ivar spread: standard deviation of the latest measurements, as a share
     :ivar inliers: share of the evidence that supported the latest measurement
     :ivar age: seconds since the latest measurement
@@ -68,15 +69,22 @@ class ScaleEstimate:
     problem: str = ''
 
 
+_OFF = ScaleEstimate('off', 1.0)
+
+
 class ScaleEstimator:
     """Finds the scale of one camera's depth; ``speeds`` may be filled by another thread."""
 
-    def __init__(self, settings: ScaleSettings, labels: Collection[Label]) -> None:
+    def __init__(
+        self, settings: ScaleSettings, labels: Collection[Label], metric: bool = False
+    ) -> None:
         """Begin without knowledge.
 
         :param labels: what the ids in the label images mean; roles tell road from traffic
+        :param metric: whether the network's depth is in metres, so that mode ``none`` claims them
         """
         self.settings = settings
+        self._metric = metric
         self.speeds = SpeedLog()
         self._road = ids_with('road', labels=labels)
         self._unsteady = ids_with('dynamic', 'sky', labels=labels)
@@ -88,6 +96,7 @@ class ScaleEstimator:
         self._factor = RobustFactor(settings.window, settings.gate, settings.max_rate)
         self._inliers = math.nan
         self._view: View | None = None
+        self._claimed = False
 
     def observe(
         self,
@@ -102,16 +111,19 @@ class ScaleEstimator:
         :param depth_hw: (H, W) float32 in the network's unit
         :param labels_hw: (H, W) uint8 ids
         :param image_hw3: (H, W, 3) uint8 RGB
-        :param camera: of that size; without one nothing can be measured
+        :param camera: of that size; without one depth is not corrected for the focal length, so
+            that no factor makes metres of it
         :param stamp: seconds
         """
-        if self.settings.mode == 'none':
-            return ScaleEstimate('off', 1.0)
-        if self.settings.mode == 'fixed':
-            return ScaleEstimate('fixed', self.settings.factor)
+        mode = self.settings.mode
+        if mode == 'none' and not self._metric:
+            return _OFF
         if camera is None:
-            measured, problem = None, 'the camera is not calibrated'
-        elif self.settings.mode == 'camera_height':
+            return self._without_camera(stamp)
+        if mode in ('none', 'fixed'):
+            self._claimed = True
+            return _OFF if mode == 'none' else ScaleEstimate('fixed', self.settings.factor)
+        if mode == 'camera_height':
             measured, problem = self._by_height(depth_hw, labels_hw, camera)
         else:
             view = make_view(image_hw3, depth_hw, labels_hw, self._unsteady, camera, stamp)
@@ -126,11 +138,21 @@ class ScaleEstimator:
         state: State = 'tracking'
         if factor.value is None:
             state = 'waiting'
+            problem = problem or f'{factor.count} of {SETTLE_COUNT} measurements have been made'
         elif factor.held:
             state = 'held'
+        self._claimed |= factor.value is not None
         return ScaleEstimate(
             state, factor.value, factor.spread, self._inliers, factor.age, problem
         )
+
+    def _without_camera(self, stamp: float) -> ScaleEstimate:
+        """Claim nothing, and let time go on for what was measured."""
+        factor = self._factor
+        factor.update(None, stamp)
+        state: State = 'lost' if self._claimed else 'waiting'
+        problem = 'the camera of the image is not known'
+        return ScaleEstimate(state, None, factor.spread, self._inliers, factor.age, problem)
 
     def _by_height(
         self, depth_hw: NDArray[np.float32], labels_hw: NDArray[np.uint8], camera: PinholeCamera

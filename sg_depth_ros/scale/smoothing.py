@@ -47,6 +47,11 @@ class RobustFactor:
         return None if self._value is None else math.exp(self._value)
 
     @property
+    def count(self) -> int:
+        """How many measurements of the last seconds are kept."""
+        return len(self._kept)
+
+    @property
     def spread(self) -> float:
         """Standard deviation of the kept measurements as a share, estimated robustly."""
         logs = np.array([log for _, log in self._kept])

@@ -128,7 +128,7 @@ class Rig:
 
     @property
     def estimator(self):
-        self.until(lambda: self.estimators and self.node._worker.state == 'ready')
+        self.until(lambda: self.estimators and self.node._networks.worker.state == 'ready')
         return self.estimators[-1]
 
     def close(self):
@@ -166,7 +166,8 @@ class Rig:
         name = 'camera_info' if isinstance(message, CameraInfo) else 'image'
         self.publishers[name].publish(message)
         if name == 'camera_info':
-            self.until(lambda: self.node._pipeline.info == message)
+            # As text, since NaN differs from itself.
+            self.until(lambda: str(self.node._camera.pairing.newest) == str(message))
 
     def totals(self):
         return self.node._statistics.summary(time.monotonic()).totals

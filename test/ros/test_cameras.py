@@ -22,7 +22,7 @@ from rig import DOMAIN, NETWORK, TIMEOUT, fake_bundle, make_image, make_info, pi
 from sensor_msgs.msg import CameraInfo, Image
 
 from sg_depth_ros.engines import RawPrediction, StageSeconds
-from sg_depth_ros.ros.depth_node import make_nodes
+from sg_depth_ros.ros.program import make_nodes
 
 
 class Red:

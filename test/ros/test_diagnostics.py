@@ -13,7 +13,9 @@ from rig import make_image, make_info
 from sg_depth_ros.ros.diagnostics import Health, diagnose, diagnostic_status
 from sg_depth_ros.ros.outputs import DEPTH
 from sg_depth_ros.ros.parameters import DepthParameters
+from sg_depth_ros.ros.pipeline import Finding
 from sg_depth_ros.ros.statistics import WINDOW, FrameStatistics, FrameTimes
+from sg_depth_ros.scale import ScaleEstimate
 
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 
@@ -41,7 +43,7 @@ def health(statistics):
         state='ready',
         progress=None,
         failure='',
-        camera_problem='',
+        camera_findings=(),
         image_topic='/image',
         image_publishers=1,
         summary=statistics.summary(102.0),
@@ -59,6 +61,13 @@ def test_rates_and_percentiles(statistics):
     assert summary.percentiles_ms['inference'] == pytest.approx((20.0, 20.0, 20.0))
     assert summary.totals == {'received': 20, 'published': 20}
     assert summary.seconds_since['published'] == pytest.approx(0.0)
+
+
+def test_the_rate_is_of_what_is_published(statistics):
+    for n in range(7):
+        statistics.count('received', 102.0 + n / 100)
+        statistics.count('dropped_busy', 102.0 + n / 100)
+    assert statistics.summary(102.5).rate == pytest.approx(20 / 2.5)
 
 
 def test_the_window_forgets_but_the_totals_do_not(statistics):
@@ -92,7 +101,12 @@ def later(statistics, seconds, *events):
             'building the engine, 71% (depth: timing); images are dropped until',
         ),
         (lambda s: {'failure': 'no engine'}, ERROR, 'no engine'),
-        (lambda s: {'camera_problem': 'no camera_info'}, WARN, 'no camera_info'),
+        (lambda s: {'camera_findings': (Finding(False, 'no camera'),)}, WARN, 'no camera'),
+        (lambda s: {'camera_findings': (Finding(True, 'no camera'),)}, ERROR, 'no camera'),
+        (
+            lambda s: {'scale': ScaleEstimate('lost', None, problem='no camera')},
+            *(ERROR, 'depth in metres is withheld: no camera'),
+        ),
         (lambda s: {'parameters': DepthParameters(latency_budget_ms=190.0)}, WARN, 'p95 of 19'),
         (lambda s: later(s, 4.0), WARN, 'no image on /image for 4 s although'),
         (lambda s: {**later(s, 4.0), 'image_publishers': 0}, WARN, 'nobody publishes /image'),

@@ -23,7 +23,7 @@ from rig import DOMAIN, TIMEOUT, make_image, make_info
 
 from sg_depth_ros.engines import ENGINES, EngineCancelled, EngineError
 from sg_depth_ros.engines.onnxruntime import OnnxRuntimeEngine
-from sg_depth_ros.ros.node import create_estimator
+from sg_depth_ros.ros.loading import create_estimator
 from sg_depth_ros.ros.outputs import DEPTH
 
 
@@ -109,7 +109,7 @@ def test_it_tells_how_far_the_build_is_and_then_works(building, slow, lines, fra
     made.send(make_image(frame))
     made.until(lambda: made.totals()['dropped_loading'] == 1)
     slow.finish.set()
-    made.until(lambda: made.node._worker.state == 'ready')
+    made.until(lambda: made.node._networks.worker.state == 'ready')
     made.send(make_image(frame))
     made.until(lambda: made.received[DEPTH])
     depth = np.frombuffer(made.received[DEPTH][0].data, np.float32).reshape(frame.shape[:2])
@@ -130,7 +130,7 @@ def test_lifecycle_calls_are_answered_while_it_builds_and_end_the_build(
         assert not slow.cancelled.is_set()  # it goes on, for the next activation
         assert made.transition(Transition.TRANSITION_CLEANUP)
     assert slow.cancelled.wait(TIMEOUT)
-    assert made.node._worker is None
+    assert made.node._networks.worker is None
     assert not made.node._failure
 
 
@@ -140,13 +140,13 @@ def test_it_can_be_configured_again_after_a_build_that_was_ended(building, slow)
     assert made.transition(Transition.TRANSITION_CLEANUP)
     slow.finish.set()
     assert made.transition(Transition.TRANSITION_CONFIGURE)
-    made.until(lambda: made.node._worker.state == 'ready')
+    made.until(lambda: made.node._networks.worker.state == 'ready')
     assert made.node._identity['engine'] == 'onnxruntime'
 
 
 def test_the_end_of_the_node_ends_the_build(building, slow):
     building().node.destroy_node()
-    assert slow.cancelled.is_set()
+    assert slow.cancelled.wait(TIMEOUT)
 
 
 def test_a_build_that_fails_is_told(building, slow):

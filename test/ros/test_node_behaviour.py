@@ -33,7 +33,7 @@ def test_nothing_is_done_until_somebody_listens(rig):
     assert made.estimator
     publisher = made.peer.create_publisher(CameraInfo, 'camera_info', 5)
     made.until(publisher.get_subscription_count)
-    assert made.node.count_subscribers(made.node._image_topic) == 0
+    assert made.node.count_subscribers(made.node._camera.topic) == 0
     made.listen(LABELS)
     made.connect()
     made.send(make_info())
@@ -88,7 +88,7 @@ def test_the_first_image_waits_for_its_camera_info(rig):
 def test_without_camera_info_even_a_single_image_goes_out_once(rig):
     made = running(rig, DEPTH, camera_info_timeout=60.0)
     made.send(make_image(second=1))
-    made.until(lambda: made.node._held)
+    made.until(lambda: made.node._camera.pairing.waiting)
     made.node.set_parameters([Parameter('camera_info_timeout', value=0.0)])
     made.until(lambda: len(made.received[DEPTH]) == 1)
     # One that comes late brings no old image.
@@ -104,10 +104,10 @@ def test_frames_that_nobody_waits_for_any_more_are_counted(rig):
 
     def leave():
         made.peer.destroy_subscription(made.subscriptions[LABELS])
-        made.until(lambda: made.node._image is None)
+        made.until(lambda: not made.node._camera.subscribed)
 
     made.send(make_image())
-    made.until(lambda: made.node._held)
+    made.until(lambda: made.node._camera.pairing.waiting)
     leave()
     assert made.totals() == {'received': 1, 'unwanted': 1}
     made.listen(LABELS)
@@ -144,7 +144,7 @@ def test_a_stamp_before_the_epoch_is_a_stamp(rig):
 
 def test_a_wrong_qos_override_of_the_image_is_told(rig):
     made = rig(start=False)
-    name = f'qos_overrides.{made.node._image_topic}.subscription.reliability'
+    name = f'qos_overrides.{made.node._camera.topic}.subscription.reliability'
     made.node._parameter_overrides[name] = Parameter(name, value='steam')
     assert made.transition(Transition.TRANSITION_CONFIGURE)
     assert made.transition(Transition.TRANSITION_ACTIVATE)
@@ -177,13 +177,15 @@ def test_depth_flows_without_a_usable_camera_info(rig, info, reason):
     made.until(lambda: made.received[DEPTH])
     depth = np.frombuffer(made.received[DEPTH][0].data, np.float32).reshape(NETWORK[::-1])
     np.testing.assert_array_equal(depth, array[::2, ::2, 0])  # not corrected, as by the fake
-    assert reason in made.node._pipeline.camera_problem
+    (finding,) = made.node._pipeline.findings
+    assert reason in finding.text
+    assert finding.grave == bool(info)
     assert not made.received[POINTS] and not made.received[DEPTH_INFO]
 
     made.send(make_info())
     made.send(make_image())
     made.until(lambda: made.received[POINTS] and made.received[DEPTH_INFO])
-    assert not made.node._pipeline.camera_problem
+    assert not made.node._pipeline.findings
 
 
 def test_an_image_without_frame_takes_that_of_its_camera_info(rig):
@@ -240,7 +242,7 @@ def test_services_answer_while_the_networks_load(rig):
         made.until(lambda: made.totals()['dropped_loading'] == 1)
     finally:
         gate.set()
-    made.until(lambda: made.node._worker.state == 'ready')
+    made.until(lambda: made.node._networks.worker.state == 'ready')
     made.send(make_info())
     made.send(make_image())
     made.until(lambda: made.received[DEPTH])

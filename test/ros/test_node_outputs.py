@@ -135,4 +135,4 @@ def test_compressed_topic_follows_remappings(rig, rule):
     depth = as_array(made.received[DEPTH][0], np.float32)
     np.testing.assert_array_equal(depth, expected_depth(array)[::2, ::2])
     assert made.received[DEPTH][0].header == message.header
-    assert made.node._image_topic == f'{made.namespace}/front/image_raw/compressed'
+    assert made.node._camera.topic == f'{made.namespace}/front/image_raw/compressed'

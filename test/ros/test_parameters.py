@@ -98,7 +98,7 @@ def test_reliable_images_on_request(rig):
     made = rig(image_reliability='reliable')
     made.listen('depth/points')
     made.connect()
-    (info,) = made.node.get_subscriptions_info_by_topic(made.node._image_topic)
+    (info,) = made.node.get_subscriptions_info_by_topic(made.node._camera.topic)
     assert info.qos_profile.reliability.name == 'RELIABLE'
 
 

@@ -80,6 +80,64 @@ def test_signals_end_it_in_order(processes, formula_bundle, number):
     assert 'Traceback' not in output
 
 
+# A node that gets the signal of the command line where its last word says, once or again.
+SIGNALLED = """
+import os, sys
+from sg_depth_ros.ros import depth_node
+number, place = int(sys.argv.pop(1)), sys.argv.pop(1)
+def kill():
+    os.kill(os.getpid(), number)
+def before(owner, name):
+    original = getattr(owner, name)
+    def replaced(*arguments, **options):
+        kill()
+        return original(*arguments, **options)
+    setattr(owner, name, replaced)
+class Finder:
+    def find_spec(name, path, target=None):
+        if name == 'rclpy':
+            kill()
+if place == 'import':
+    sys.meta_path.insert(0, Finder)
+else:
+    from sg_depth_ros.ros import node, program
+    from sg_depth_ros.ros.worker import InferenceWorker
+    owners = {'remove_ros_args': program, 'make_nodes': program, 'declare_parameters': node,
+              'on_configure': node.DepthNode, 'on_activate': node.DepthNode}
+    again = place == 'again'
+    for name in ('on_activate', 'end_work', 'destroy_node') if again else (place,):
+        before(owners.get(name, node.DepthNode), name)
+sys.exit(depth_node.main())
+"""
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    'place',
+    [
+        *('import', 'remove_ros_args', 'make_nodes', 'declare_parameters'),
+        *('on_configure', 'on_activate', 'again'),
+    ],
+)
+def test_a_signal_at_any_moment_ends_it_in_order(processes, formula_bundle, place, number):
+    node = processes(
+        *('-c', SIGNALLED, int(number), place, '--ros-args', '-p', 'engine:=onnxruntime'),
+        *('-p', f'bundle:={formula_bundle.path}'),
+    )
+    output, _ = node.communicate(timeout=TIMEOUT)
+    assert node.returncode == 0, output
+    assert 'Traceback' not in output
+    assert 'cannot be configured' not in output
+
+
+def test_without_ros_it_says_what_to_install(processes):
+    program = 'import sys; sys.modules["rclpy"] = None; from sg_depth_ros.ros import depth_node; '
+    node = processes('-c', program + 'sys.exit(depth_node.main())')
+    output, _ = node.communicate(timeout=TIMEOUT)
+    assert node.returncode == 1
+    assert re.fullmatch(r'depth_node cannot start: .*rclpy.*; source the setup.sh of .*\n', output)
+
+
 def test_a_bad_parameter_ends_it_with_one_line(processes):
     node = processes('-m', 'sg_depth_ros.ros.depth_node', '--ros-args', '-p', 'engine:=steam')
     output, _ = node.communicate(timeout=TIMEOUT)

@@ -47,7 +47,7 @@ def test_outputs_are_published_with_their_types_and_frames(rig):
         qos = QoSProfile(depth=5, durability=durability)
         made.listen(topic, kind=message_class(kind), qos=qos)
     made.connect()
-    made.until(lambda: made.node._worker.state == 'ready')
+    made.until(lambda: made.node._networks.worker.state == 'ready')
     made.send(make_info(frame_id=FRAME))
     made.send(make_image(frame_id=FRAME, second=5))
     made.until(lambda: all(made.received[topic] for topic in outputs))
@@ -73,7 +73,7 @@ def test_inputs_are_subscribed_with_their_types(rig):
     for transport in ('raw', 'compressed'):
         made = rig(create=Road, image_transport=transport)
         made.listen('depth/image_rect')
-        made.until(lambda m=made: m.node._image is not None)
+        made.until(lambda m=made: m.node._camera.subscribed)
         subscribed = made.node.get_subscriber_names_and_types_by_node('sg_depth', made.namespace)
         found |= {name.removeprefix(f'{made.namespace}/'): kinds for name, kinds in subscribed}
     for topic, kind in inputs.items():

@@ -64,7 +64,7 @@ def road(rig):
         for topic in topics:
             made.listen(topic, kind=ALL_TOPICS.get(topic, ALL_TOPICS['~/scale']))
         made.connect()
-        made.until(lambda: made.node._worker.state == 'ready')
+        made.until(lambda: made.node._networks.worker.state == 'ready')
         made.send(make_info())
         return made
 

@@ -14,14 +14,18 @@ TIMEOUT = 30.0
 class Recorder:
     """Callbacks of a worker that can be held at each place."""
 
-    def __init__(self):
+    def __init__(self, after=None):
         self.may_load, self.may_process = threading.Event(), threading.Event()
         self.started, self.loaded = threading.Event(), threading.Event()
         self.reported = threading.Event()
         self.frames, self.results, self.closed = [], [], []
-        self.worker = InferenceWorker(self.load, self.process, self.on_loaded, self.closed.append)
+        self.loads = 0
+        self.worker = InferenceWorker(
+            self.load, self.process, self.on_loaded, self.closed.append, after
+        )
 
     def load(self, report):
+        self.loads += 1
         self.go_on = report('preparing', 0.25)
         self.reported.set()
         assert self.may_load.wait(TIMEOUT)
@@ -60,7 +64,23 @@ def test_the_newest_frame_is_kept_and_the_frame_in_work_is_finished():
     stopper.start()
     stopper.join(TIMEOUT)
     assert recorder.frames == [('model', 1), ('model', 5)]
+    assert recorder.worker.state == 'stopped'
     assert recorder.closed == ['model']
+
+
+def test_of_frames_that_wait_the_newest_is_worked_on():
+    recorder = Recorder()
+    recorder.may_load.set()
+    assert recorder.loaded.wait(TIMEOUT)
+    recorder.worker.submit(1)
+    assert recorder.started.wait(TIMEOUT)
+    recorder.started.clear()
+    for n in (2, 3, 4):
+        recorder.worker.submit(n)
+    recorder.may_process.set()
+    assert recorder.started.wait(TIMEOUT)
+    assert recorder.worker.stop(TIMEOUT)
+    assert recorder.frames == [('model', 1), ('model', 4)]
 
 
 def test_a_worker_that_is_stopped_while_it_loads_frees_the_model_later():
@@ -86,3 +106,53 @@ def test_an_error_in_loading_is_reported():
     assert results == [error]
     assert worker.state == 'failed'
     assert worker.stop(TIMEOUT)
+
+
+def test_loading_that_was_stopped_goes_on_for_who_comes_next():
+    recorder, frames, results = Recorder(), [], []
+    assert recorder.reported.wait(TIMEOUT)
+    assert not recorder.worker.stop(timeout=0.01)
+    assert recorder.worker.resume(lambda *work: frames.append(work), results.append)
+    assert recorder.worker.state == 'loading'
+    recorder.may_load.set()
+    while not results:
+        assert recorder.worker.alive
+    assert results == ['model'] and not recorder.results
+    recorder.worker.submit(1)
+    while not frames:
+        assert recorder.worker.alive
+    assert not recorder.worker.resume(None, None)  # it has loaded
+    assert recorder.worker.stop(TIMEOUT)
+    assert (frames, recorder.frames, recorder.loads) == ([('model', 1)], [], 1)
+    assert recorder.closed == ['model']
+
+
+def test_loading_that_was_told_to_stop_does_not_go_on():
+    recorder = Recorder()
+    recorder.worker.stop(timeout=0.01)
+    assert not recorder.worker._report('going on', 0.5)
+    assert not recorder.worker.resume(None, None)
+    recorder.may_load.set()
+    assert recorder.worker.stop(TIMEOUT)
+
+
+def test_a_worker_loads_when_the_one_before_has_freed_its_model():
+    first = Recorder()
+    second = Recorder(after=first.worker)
+    assert not first.worker.stop(timeout=0.01)
+    assert not second.reported.wait(0.3)
+    first.may_load.set()
+    assert second.reported.wait(TIMEOUT)
+    assert first.closed == ['model']
+    second.may_load.set()
+    assert second.loaded.wait(TIMEOUT)
+    assert second.worker.stop(TIMEOUT)
+
+
+def test_a_worker_that_waits_for_the_one_before_can_be_stopped():
+    first = Recorder()
+    second = Recorder(after=first.worker)
+    assert second.worker.stop(TIMEOUT)
+    assert second.loads == 0 and not second.closed
+    first.may_load.set()
+    assert first.worker.stop(TIMEOUT)

@@ -92,7 +92,7 @@ def test_what_is_missing_is_named():
     assert 'height over the road is not known' in observe(unknown_height, frame, 1.0).problem
     estimator = ScaleEstimator(ScaleSettings('odometry'), CITYSCAPES)
     arguments = frame.depth, frame.labels, frame.image
-    assert 'not calibrated' in estimator.observe(*arguments, None, 0.0).problem
+    assert 'camera of the image is not known' in estimator.observe(*arguments, None, 0.0).problem
     estimator.observe(*arguments, CAMERA, 0.1)
     assert 'no speed' in estimator.observe(*arguments, CAMERA, 0.2).problem
     estimator.speeds.add(0.0, 0.1)
@@ -100,12 +100,53 @@ def test_what_is_missing_is_named():
     assert 'driven only 0.02 m' in estimator.observe(*arguments, CAMERA, 0.3).problem
 
 
-@pytest.mark.parametrize(('mode', 'state', 'factor'), [('none', 'off', 1), ('fixed', 'fixed', 7)])
-def test_modes_that_measure_nothing(mode, state, factor):
-    estimator = ScaleEstimator(ScaleSettings(mode, factor=7.0), CITYSCAPES)
-    empty = np.zeros((2, 2))
-    estimate = estimator.observe(empty, empty, empty, None, 0.0)
+NOTHING = np.zeros((2, 2)), np.zeros((2, 2), np.uint8), np.zeros((2, 2, 3), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ('mode', 'metric', 'state', 'factor'),
+    [('none', False, 'off', 1), ('none', True, 'off', 1), ('fixed', False, 'fixed', 7)],
+)
+def test_modes_that_measure_nothing(mode, metric, state, factor):
+    estimator = ScaleEstimator(ScaleSettings(mode, factor=7.0), CITYSCAPES, metric)
+    estimate = estimator.observe(*NOTHING, CAMERA, 0.0)
     assert (estimate.state, estimate.factor) == (state, factor)
+
+
+def test_depth_without_a_unit_needs_no_camera():
+    estimator = ScaleEstimator(ScaleSettings(), CITYSCAPES)
+    estimate = estimator.observe(*NOTHING, None, 0.0)
+    assert (estimate.state, estimate.factor, estimate.problem) == ('off', 1, '')
+
+
+@pytest.mark.parametrize(('mode', 'metric'), [('fixed', False), ('none', True)])
+def test_metres_are_not_claimed_without_a_camera(mode, metric):
+    estimator = ScaleEstimator(ScaleSettings(mode, factor=7.0), CITYSCAPES, metric)
+    cameras = [None, CAMERA, None, CAMERA]
+    found = [estimator.observe(*NOTHING, camera, i) for i, camera in enumerate(cameras)]
+    known = 'off' if metric else 'fixed'
+    assert [estimate.state for estimate in found] == ['waiting', known, 'lost', known]
+    assert [estimate.factor is None for estimate in found] == [True, False, True, False]
+    estimator.reset()
+    assert estimator.observe(*NOTHING, None, 4.0).state == 'waiting'
+
+
+@pytest.mark.parametrize('mode', ['camera_height', 'odometry'])
+def test_a_measured_scale_is_lost_with_the_camera_and_comes_back_with_it(mode, monkeypatch):
+    for name in ('_by_height', '_by_motion'):
+        monkeypatch.setattr(ScaleEstimator, name, lambda *_: (2.0, ''))
+    estimator = ScaleEstimator(ScaleSettings(mode), CITYSCAPES)
+    early = [estimator.observe(*NOTHING, CAMERA, i / 10) for i in range(3)]
+    assert [(e.state, e.problem) for e in early] == [
+        ('waiting', '1 of 3 measurements have been made'),
+        ('waiting', '2 of 3 measurements have been made'),
+        ('tracking', ''),
+    ]
+    lost = [estimator.observe(*NOTHING, None, 0.3 + i) for i in range(2)]
+    assert [(e.state, e.factor) for e in lost] == [('lost', None)] * 2
+    assert lost[-1].age == pytest.approx(1.1)
+    again = estimator.observe(*NOTHING, CAMERA, 1.4)
+    assert (again.state, again.factor) == ('tracking', pytest.approx(2.0))
 
 
 def test_plane_of_a_flat_road_is_exact():

@@ -54,6 +54,21 @@ def test_a_change_is_believed_when_it_lasts_and_is_followed_slowly():
     assert factor.value == pytest.approx(2.0)
 
 
+def test_outliers_that_do_not_agree_with_each_other_are_never_believed():
+    factor = fed([1.0] * 20)
+    for i, value in enumerate([2.0, 4.0, 0.3, 6.0, 2.0, 0.2, 3.5, 2.0, 5.0] * 3):
+        assert not factor.update(value, 2.0 + 0.1 * i)
+    assert factor.value == pytest.approx(1.0)
+
+
+def test_a_change_is_believed_with_the_fifth_measurement():
+    factor = fed([1.0] * 20)
+    assert [factor.update(v, 2 + 0.1 * i) for i, v in enumerate([2, 2.1, 1.9, 2, 2.05])] == [
+        *[False] * 4,
+        True,
+    ]
+
+
 def test_what_the_value_is_on_its_way_to_is_no_outlier():
     factor = fed([1.0] * 20, step=0.5)
     fed([2.0] * 5, 10.0, step=0.5, factor=factor)
