@@ -86,10 +86,10 @@ class Replayed:
         reasons['recorded at another time than all others'] = inputs.left_out
         reasons['not played any more'] = inputs.total - inputs.left_out - self.frames_in
         missing = self.frames_in - self.frames_out
-        waiting = Counter(p for stamp, p in self.withheld.items() if stamp not in self.answered)
-        for problem, count in waiting.items():
-            reasons[f'withheld, since the scale was not known: {problem}'] = count
-            missing -= count
+        waiting = [p for stamp, p in self.withheld.items() if stamp not in self.answered]
+        for problem, _ in Counter(waiting).most_common(1):
+            reasons[f'withheld, since the scale was not known: {problem}'] = len(waiting)
+            missing -= len(waiting)
         for name, count in self.lost_in_node.items():
             example = f' ({self.bad_example})' if name == 'bad' and self.bad_example else ''
             reasons[LOST_IN_NODE[name] + example] = min(count, missing)
