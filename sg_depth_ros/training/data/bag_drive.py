@@ -65,7 +65,9 @@ def read_bag_drive(
             known = int(np.isfinite(moved).sum())
             _log.info('%s: %s tells the speed of %d of %d intervals', path, found, known,
                       len(moved))  # fmt: skip
-        return BagDrive(frames, stamps, bag.camera_info(topic, info_topic), moved, tuple(bag.skipped))
+        return BagDrive(
+            frames, stamps, bag.camera_info(topic, info_topic), moved, tuple(bag.skipped)
+        )
 
 
 def _encoded(
