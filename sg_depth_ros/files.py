@@ -7,7 +7,8 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -40,3 +41,23 @@ def sha256(path: str | Path) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+def prepare_folder(folder: Path, stale: Collection[str] = ()) -> None:
+    """Make a folder ready for results, before anything is computed for them.
+
+    :param stale: names of the files that an earlier run may have left there; nothing else is
+        removed
+    :raises OSError: when the folder cannot be made or written to
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+        for name in stale:
+            (folder / name).unlink(missing_ok=True)
+    except OSError as error:
+        reason = error.strerror or error
+        raise OSError(
+            f'{folder} cannot be written to ({reason}); choose another folder for the results'
+        ) from error

@@ -227,38 +227,56 @@ class BagReader:
         except ValueError as error:
             raise BagError(self._skip(item.topic, item.stamp_ns, error)) from error
 
-    def camera_info_topic(self, image_topic: str | None = None) -> str | None:
-        """Give the ``camera_info`` beside an image topic, or the only one in the bag, or None.
+    def camera_info_topic(
+        self, image_topic: str | None = None, info_topic: str | None = None
+    ) -> str | None:
+        """Give the ``camera_info`` of an image topic, or None where none is known to be its own.
 
-        Where the bag has several cameras, the only one must have the frame of these images.
+        That is ``info_topic`` where it is given. Else it is the one below the image's topic
+        (``IMAGE/camera_info``), the one beside it, or the only one that has the frame of these
+        images. The only one of a bag with a single camera belongs to it, whatever its frame.
+
+        :raises BagError: when ``info_topic`` holds no CameraInfo.
         """
         topics = self.topics_of(CAMERA_INFO)
+        if info_topic is not None:
+            if info_topic in topics:
+                return info_topic
+            raise BagError(
+                f'{self.path} has no camera_info on {info_topic!r}; its camera_info topics: '
+                f'{", ".join(topics) or "none"}'
+            )
         images = self.choose_image_topic(image_topic)
-        sibling = f'{images.removesuffix("/compressed").rpartition("/")[0]}/camera_info'
-        if sibling in topics:
-            return sibling
-        if len(topics) != 1:
-            return None
-        if len(self._cameras()) == 1:
+        base = images.removesuffix('/compressed')
+        for name in (f'{base}/camera_info', f'{base.rpartition("/")[0]}/camera_info'):
+            if name in topics:
+                return name
+        if len(topics) == 1 and len(self._cameras()) == 1:
             return topics[0]
-        frames = {self._first_frame(topic).lstrip('/') for topic in (images, topics[0])} - {''}
-        return topics[0] if len(frames) < 2 else None
+        frame = self._first_frame(images).lstrip('/')
+        frames = {topic: self._first_frame(topic).lstrip('/') for topic in topics}
+        if len(topics) == 1:  # of several cameras' images; without a frame it may be of any
+            return topics[0] if len({frame, *frames.values()} - {''}) < 2 else None
+        own = [topic for topic in topics if frame and frames[topic] == frame]
+        return own[0] if len(own) == 1 else None
 
-    def frame_id(self, image_topic: str) -> str:
+    def frame_id(self, image_topic: str, info_topic: str | None = None) -> str:
         """Give the frame of a topic's images: where they have none, that of their camera_info.
 
         It is read from the first message of each, decoded or not, and empty if neither has one.
         """
         frame = self._first_frame(image_topic)
-        if not frame and (info_topic := self.camera_info_topic(image_topic)):
-            frame = self._first_frame(info_topic)
+        if not frame and (found := self.camera_info_topic(image_topic, info_topic)):
+            frame = self._first_frame(found)
         return frame
 
     def _first_frame(self, topic: str) -> str:
         item = next(self.messages([topic]), None)
         return '' if item is None else str(item.message.header.frame_id)
 
-    def camera_info(self, topic: str | None = None) -> PinholeCamera | None:
+    def camera_info(
+        self, topic: str | None = None, info_topic: str | None = None
+    ) -> PinholeCamera | None:
         """Give the camera of the first valid ``CameraInfo``, or None if none is valid.
 
         It is that of the rectified image (P) where the images' topic is called rectified, as
@@ -266,12 +284,13 @@ class BagReader:
         and with the binning that the message names.
 
         :param topic: an image topic whose ``camera_info`` is meant, or a CameraInfo topic.
+        :param info_topic: see :meth:`camera_info_topic`.
         :raises BagError: when ``topic`` is not in the bag.
         """
         images, infos = topic, topic
-        if topic not in self.topics_of(CAMERA_INFO):
+        if info_topic is not None or topic not in self.topics_of(CAMERA_INFO):
             images = self.choose_image_topic(topic)
-            infos = self.camera_info_topic(images)
+            infos = self.camera_info_topic(images, info_topic)
         if images is None or infos is None:
             return None
         rectified = is_rectified_topic(images)

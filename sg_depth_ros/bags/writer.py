@@ -88,6 +88,24 @@ class BagWriter:
         self._writer.write(connection, stamp_ns, data)
 
 
+def remove_bag(path: Path) -> None:
+    """Remove a bag that an earlier run wrote to ``path`` with :class:`BagWriter`.
+
+    :raises BagError: when something else is there; it stays
+    """
+    if not path.exists():
+        return
+    ours = {'metadata.yaml', f'{path.name}.mcap'}
+    if not path.is_dir() or {file.name for file in path.iterdir()} - ours:
+        raise BagError(
+            f'{path} is in the way and was not written by an earlier run; move it, or choose '
+            'another folder for the results'
+        )
+    for name in ours:
+        (path / name).unlink(missing_ok=True)
+    path.rmdir()
+
+
 def _latched() -> Qos:
     """Give the profile of ``/tf_static``, so that late subscribers of a replay get it too."""
     from rosbags.interfaces import (

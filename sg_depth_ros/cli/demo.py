@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from sg_depth_ros.cli.shared import (
@@ -16,6 +15,7 @@ from sg_depth_ros.cli.shared import (
     BundleOption,
     EngineOption,
     OutOption,
+    plain_console,
     print_summary,
     progress_bar,
 )
@@ -49,5 +49,6 @@ def demo(
     for name in errors:
         table.add_column(name, justify='right')
     table.add_row(*(f'{value:.3f}' for value in errors.values()))
-    Console().print(table)
-    Console().print(f'Look at {out}/depth.png, {out}/cloud.png and {out}/depth.mp4')
+    console = plain_console()
+    console.print(table)
+    console.print(f'Look at {out}/depth.png, {out}/cloud.png and {out}/depth.mp4')

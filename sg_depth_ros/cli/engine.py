@@ -12,8 +12,9 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
-from sg_depth_ros.cli.shared import PrecisionChoice
+from sg_depth_ros.cli.shared import PrecisionChoice, plain_console
 
 if TYPE_CHECKING:
     from sg_depth_ros.engines.comparison import Comparison
@@ -70,7 +71,7 @@ def build(
         workspace,
         check,
     )
-    cache, console = EngineCache(), Console()
+    cache, console = EngineCache(), plain_console()
     for order in orders:
         title = f'{loaded.manifest.name} {order.precision} for {order.target}'
         with _progress_bar(console) as bar:
@@ -104,7 +105,7 @@ def list_engines() -> None:
     from sg_depth_ros.engines.tensorrt.cache import NOT_CHECKED, EngineCache
     from sg_depth_ros.engines.tensorrt.orders import staleness
 
-    cache, console = EngineCache(), Console()
+    cache, console = EngineCache(), plain_console()
     table = Table('file', 'size', 'built by', 'for', 'MiB', 'checked', 'state')
     table.columns[0].overflow = 'fold'
     for listed in cache.list():
@@ -141,7 +142,7 @@ def info(
         table.add_row(name, str(value) or 'any')
     table.add_row('check', entry.check)
     table.add_row('state', staleness(entry.key) or 'good')
-    Console().print(table)
+    plain_console().print(table)
 
 
 @app.command()
@@ -154,7 +155,7 @@ def clear(
     from sg_depth_ros.engines.tensorrt.cache import EngineCache
     from sg_depth_ros.engines.tensorrt.orders import staleness
 
-    cache, console = EngineCache(), Console()
+    cache, console = EngineCache(), plain_console()
 
     def wanted(listed: Listed) -> bool:
         return not stale or listed.entry is None or bool(staleness(listed.entry.key))
@@ -181,5 +182,5 @@ def _progress_bar(console: Console) -> Progress:
 def _comparison_table(comparison: Comparison) -> Table:
     table = Table('engine against ONNX Runtime', 'found', 'limit', '')
     for what, found, limit, good in comparison.rows:
-        table.add_row(what, found, limit, 'good' if good else '[bold red]over')
+        table.add_row(what, found, limit, 'good' if good else Text('over', 'bold red'))
     return table

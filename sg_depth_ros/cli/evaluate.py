@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -21,10 +20,17 @@ from sg_depth_ros.cli.evaluate_options import (
     PathArgument,
     with_depth_options,
 )
-from sg_depth_ros.cli.shared import DEFAULT_BUNDLE, EngineOption, parse_size, progress_bar
+from sg_depth_ros.cli.shared import (
+    DEFAULT_BUNDLE,
+    EngineOption,
+    parse_size,
+    plain_console,
+    progress_bar,
+)
 
 if TYPE_CHECKING:
     from sg_depth_ros.evaluation.frames import Model, Source
+    from sg_depth_ros.evaluation.sources.bag import BagSource
 
 app = typer.Typer(
     help='Measure depth and labels against truth; write metrics.json and report.html.',
@@ -68,6 +74,9 @@ def bag(
     image_topic: Annotated[
         str | None, typer.Option(help='Image topic; the only camera if not given.')
     ] = None,
+    info_topic: Annotated[
+        str | None, typer.Option(help='CameraInfo topic, where the bag has several.')
+    ] = None,
     through_node: Annotated[
         bool, typer.Option('--through-node', help='Evaluate what the running node publishes.')
     ] = False,
@@ -81,8 +90,8 @@ def bag(
             'the node sees each image once and as it comes, with threads of its own: leave --flip '
             'and --threads out with --through-node'
         )
-    source = BagSource(path, lidar_topic, image_topic)
-    node = partial(_node_model, source.path, source.image_topic, options) if through_node else None
+    source = BagSource(path, lidar_topic, image_topic, info_topic)
+    node = partial(_node_model, source, options) if through_node else None
     _evaluate(source, 'eigen-raw', options, node, occlusion=True)
 
 
@@ -120,9 +129,12 @@ def segmentation(
     from sg_depth_ros.bundle.share import share_directory
     from sg_depth_ros.estimator import Estimator
     from sg_depth_ros.evaluation.segmentation import evaluate_segmentation, read_mapping
-    from sg_depth_ros.evaluation.summary import write_json
+    from sg_depth_ros.evaluation.summary import SUMMARY, write_json
+    from sg_depth_ros.files import prepare_folder
 
     classes = read_mapping(mapping or share_directory() / 'config' / 'camvid.yaml')
+    folder = out or Path('out/evaluate') / f'segmentation_{path.resolve().name}'
+    prepare_folder(folder, [SUMMARY])
     estimator = Estimator.load(bundle, engine)
     with progress_bar() as bar:
         task = bar.add_task('images', total=None, note='')
@@ -135,7 +147,7 @@ def segmentation(
             lambda done, total: bar.update(task, completed=done, total=total),
         )
     estimator.close()
-    console = Console(markup=False)
+    console = plain_console()
     table = Table(title=f'{bundle} on {scores["dataset"]}, {scores["images"]} images')
     table.add_column('class')
     table.add_column('IoU', justify='right')
@@ -145,7 +157,7 @@ def segmentation(
     for title in ('mean_iou', 'pixel_accuracy', 'mean_accuracy'):
         table.add_row(title.replace('_', ' '), f'{scores[title]:.3f}')
     console.print(table)
-    target = (out or Path('out/evaluate') / f'segmentation_{scores["dataset"]}') / 'metrics.json'
+    target = folder / SUMMARY
     write_json({'bundle': bundle, **scores}, target)
     if card:
         from sg_depth_ros.bundle import add_metric
@@ -160,31 +172,35 @@ def _output_folder(options: DepthOptions, source: Source) -> Path:
     return options.out or Path('out/evaluate') / name
 
 
-def _node_model(bag_path: Path, image_topic: str, options: DepthOptions, out: Path) -> Model:
+def _node_model(source: BagSource, options: DepthOptions, out: Path) -> Model:
     """Play the bag through the node, frame by frame, and give what it has published."""
+    from sg_depth_ros.bags.writer import remove_bag
     from sg_depth_ros.bundle import load_bundle
     from sg_depth_ros.evaluation.recorded import RecordedModel
+    from sg_depth_ros.replay.inputs import Choice
     from sg_depth_ros.replay.player import ReplayOptions, replay
 
     loaded = load_bundle(options.bundle)
     record = out / 'node_outputs'
-    shutil.rmtree(record, ignore_errors=True)
-    out.mkdir(parents=True, exist_ok=True)
+    remove_bag(record)
+    height = options.camera_height or 0.0
+    mode = 'camera_height' if height else 'none'
+    choice = Choice(source.image_topic, source.info_topic, None, mode, height)
     with progress_bar() as bar:
         task = bar.add_task('node', total=None, note='')
-        replay(
-            bag_path,
+        replayed = replay(
+            source.path,
             record,
             out / 'node.log',
             # Rate 0 waits for each frame's depth, so that none is dropped.
-            ReplayOptions(
-                *(str(loaded.path), options.engine, 0, image_topic),
-                *(('camera_height', options.camera_height) if options.camera_height else ()),
-            ),
+            ReplayOptions(str(loaded.path), options.engine, 0, choice),
             progress=lambda done, total, note: bar.update(
                 task, completed=done, total=total, note=note
             ),
         )
+    if replayed.interrupted:
+        raise KeyboardInterrupt('the bag has not been played to its end; nothing was measured')
+    source.notes += [f'{count} images: {reason}' for reason, count in replayed.lost.items()]
     name = f'{loaded.manifest.name} through the node'
     identity = f'{loaded.digest[:16]} on {options.engine}'
     if options.camera_height is not None:
@@ -214,6 +230,7 @@ def _evaluate(
         ModelOptions,
         RunOptions,
         measure,
+        prepare,
         report,
     )
     from sg_depth_ros.evaluation.summary import broken_limits, parse_limits
@@ -234,26 +251,23 @@ def _evaluate(
     )
     out = _output_folder(options, source)
     run_options = RunOptions(out, options.limit, options.resume, options.images)
-    console = Console(markup=False)
+    prepare(run_options)
+    console = plain_console()
     loading = ModelOptions(options.engine, options.threads, options.camera_height, onnx)
     factory = ModelFactory(source, protocol, loading)
     # The node plays the whole bag: only after all options have been found good.
     first = node(out) if node else options.bundle
     with console.status('fitting the baselines, loading the models'):
         models = factory.make_all(first, options.compare)
-    try:
-        with progress_bar() as bar:
-            task = bar.add_task('frames', total=None, note='')
-            measured = measure(
-                source,
-                models,
-                protocol,
-                run_options,
-                lambda done, total: bar.update(task, completed=done, total=total),
-            )
-    except KeyboardInterrupt:
-        console.print(f'interrupted; go on with the same command and --resume --out {out}')
-        raise typer.Exit(130) from None
+    with progress_bar() as bar:
+        task = bar.add_task('frames', total=None, note='')
+        measured = measure(
+            source,
+            models,
+            protocol,
+            run_options,
+            lambda done, total: bar.update(task, completed=done, total=total),
+        )
     _print_summary(console, measured.summary)
     with console.status('writing the report'):
         worst = report(measured, source, models[0], protocol, run_options)

@@ -18,6 +18,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from sg_depth_ros import __version__
+from sg_depth_ros.cli.signals import ended_in_order
 
 
 class Command(NamedTuple):
@@ -92,6 +93,11 @@ COMMANDS = {
 class LazyGroup(TyperGroup):
     """Shows the table for ``--help``; imports a command's module when that command is run."""
 
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command so that signals end it in order."""
+        with ended_in_order():
+            return super().invoke(ctx)
+
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Replace the placeholder that the name resolves to by the command itself."""
         name, _, rest = super().resolve_command(ctx, args)
@@ -150,28 +156,34 @@ def load_command(name: str) -> Any:
 
 
 def main() -> None:
-    """Run ``sg_depth``; an error that a user can act on is one sentence and exit code 1."""
+    """Run ``sg_depth``; an error is one sentence and exit code 1."""
     try:
         app()
     except Exception as error:
-        sentence = _explain(error)
-        if sentence is None or '--debug' in sys.argv:
+        if '--debug' in sys.argv:
             raise
         from rich.console import Console
-        from rich.markup import escape
+        from rich.text import Text
 
-        Console(stderr=True).print(f'[bold red]error:[/] {escape(sentence)}', highlight=False)
+        console = Console(stderr=True, highlight=False, soft_wrap=True)
+        console.print(Text.assemble(('error:', 'bold red'), ' ', _explain(error)))
         sys.exit(1)
 
 
-def _explain(error: Exception) -> str | None:
-    """Give the sentence of an error that is the user's to mend, or None for one of ours."""
-    if isinstance(error, ImportError):
-        return _missing(error)
+def _explain(error: Exception) -> str:
+    """Give the sentence of an error: what a user can mend, or that the fault is ours."""
+    sentence = ' '.join(str(error).split())
+    if isinstance(error, ImportError) and (missing := _missing(error)):
+        return missing
+    if isinstance(error, MemoryError):
+        return f'the memory of this machine is too small for that: {sentence or "none is left"}'
     ours = type(error).__module__.partition('.')[0] == __name__.partition('.')[0]
     if ours or isinstance(error, ValueError | OSError):
-        return ' '.join(str(error).split())
-    return None
+        return sentence
+    return (
+        f'{type(error).__name__}: {sentence}; this is a fault of sg_depth: run "sg_depth --debug" '
+        'with the same command, and report what it shows'
+    )
 
 
 def _missing(error: ImportError) -> str | None:

@@ -33,26 +33,35 @@ def replay(
     image_topic: Annotated[
         str | None, typer.Option(help='Which images, where the bag has several cameras.')
     ] = None,
+    info_topic: Annotated[
+        str | None, typer.Option(help='Their camera_info, where the bag has several.')
+    ] = None,
     scale: Annotated[
         str, typer.Option(help='The parameter scale.mode: none, camera_height or odometry.')
     ] = 'none',
     camera_height: Annotated[
         float, typer.Option(min=0, help='Metres over the road, for --scale camera_height.')
     ] = 0.0,
+    speed_topic: Annotated[
+        str | None,
+        typer.Option(help='Odometry or TwistStamped for --scale odometry, where it has several.'),
+    ] = None,
 ) -> None:
     """Play a bag through the running node over DDS.
 
-    Writes summary.json, depth.mp4, depth.png, cloud.ply, cloud.png and node.log.
+    Writes summary.json, depth.mp4, depth.png, cloud.ply, cloud.png, scale.png and node.log.
     """
+    from sg_depth_ros.replay.inputs import Choice
     from sg_depth_ros.replay.player import ReplayOptions
     from sg_depth_ros.replay.report import replay_into
 
+    choice = Choice(image_topic, info_topic, speed_topic, scale, camera_height)
     with progress_bar() as bar:
         task = bar.add_task('replay', total=None, note='')
         summary = replay_into(
             bag,
             out,
-            ReplayOptions(bundle, engine, rate, image_topic, scale, camera_height),
+            ReplayOptions(bundle, engine, rate, choice),
             record,
             lambda done, total, note: bar.update(task, completed=done, total=total, note=note),
         )

@@ -48,7 +48,7 @@ def progress_bar() -> Progress:
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        TextColumn('{task.fields[note]}'),
+        TextColumn('{task.fields[note]}', markup=False),
         # Bound to this output, the bar stays where a library's printing is turned away.
         console=Console(file=sys.stdout),
     )
@@ -78,10 +78,24 @@ def parse_size(text: str) -> tuple[int, int]:
 
 
 def print_summary(summary: dict[str, Any]) -> None:
-    """Show the numbers of a replay as a table."""
+    """Show the numbers of a replay as a table; reasons and notes come below it."""
     table = Table(show_header=False)
+    console = plain_console()
     for name, value in summary.items():
+        if name in ('lost', 'notes') or value in (None, False, ''):
+            continue
         if isinstance(value, dict):
             value = ', '.join(f'{key} {number}' for key, number in value.items())
         table.add_row(name, str(value))
-    Console().print(table)
+    console.print(table)
+    lost = summary['lost']
+    if lost:
+        console.print(f'{sum(lost.values())} of {summary["frames"]} frames have no depth:')
+        console.print(*(f'  {count} {reason}' for reason, count in lost.items()), sep='\n')
+    for note in summary['notes']:
+        console.print(f'warning: {note}')
+
+
+def plain_console() -> Console:
+    """Give a console that shows text as it is: paths and names may hold brackets."""
+    return Console(markup=False, highlight=False)

@@ -15,8 +15,9 @@ from sg_depth_ros.evaluation.models import BundleModel, OnnxModel, OnnxOptions
 from sg_depth_ros.evaluation.pictures import frame_pictures
 from sg_depth_ros.evaluation.protocols import Protocol
 from sg_depth_ros.evaluation.report import REPORT, write_report
-from sg_depth_ros.evaluation.runner import OnProgress, run, run_settings
+from sg_depth_ros.evaluation.runner import RECORDS, OnProgress, run, run_settings
 from sg_depth_ros.evaluation.summary import SUMMARY, summarise, write_json
+from sg_depth_ros.files import prepare_folder
 from sg_depth_ros.images.visualise import Rgb
 
 BASELINES = ('prior', 'constant')
@@ -96,6 +97,14 @@ class Measured:
     records: list[dict[str, Any]]
 
 
+def prepare(options: RunOptions) -> None:
+    """Make the folder for the results, without those of an earlier run; raises OSError.
+
+    The records of single frames stay where a run is to be taken up again.
+    """
+    prepare_folder(options.out, [SUMMARY, REPORT, *([] if options.resume else [RECORDS])])
+
+
 def measure(
     source: Source,
     models: Sequence[Model],
@@ -107,12 +116,26 @@ def measure(
 
     :param on_progress: see :data:`runner.OnProgress`.
     :raises EvaluationError: when there is nothing to compare.
+    :raises KeyboardInterrupt: when interrupted; its text says how to go on.
     """
     names = source.names()[: options.limit]
     if not names:
         raise EvaluationError(f'{source.name} has no frames; nothing can be evaluated')
     settings = run_settings(source, names, models, protocol)
-    records = run(source, names, models, protocol, options.out, options.resume, on_progress)
+    done = 0
+
+    def count(frames: int, total: int) -> None:
+        nonlocal done
+        done = frames
+        on_progress(frames, total)
+
+    try:
+        records = run(source, names, models, protocol, options.out, options.resume, count)
+    except KeyboardInterrupt as error:
+        raise KeyboardInterrupt(
+            f'{done} of {len(names)} frames are measured; go on with the same command and '
+            f'--resume --out {options.out}'
+        ) from error
     summary = summarise(records, settings, protocol, source.notes)
     write_json(summary, options.out / SUMMARY)
     return Measured(summary, records)

@@ -5,14 +5,16 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
-from sg_depth_ros.ros.fast_dds import profile_environment
+from sg_depth_ros.ros.fast_dds import profile_environment, sized_profile
 
 LOG_LINES = 15
 STOP_SECONDS = 10.0
@@ -22,19 +24,40 @@ class NodeError(RuntimeError):
     """The node did not start, or ended while it was needed; the message has its last words."""
 
 
-def prepare_environment() -> int:
-    """Set what DDS needs and the user has not set; give the domain to work in.
+@contextmanager
+def dds_environment(image_bytes: int, scratch: Path) -> Iterator[int]:
+    """Set, for a while, what DDS needs and the user has not set; give the domain to work in.
 
     A domain of its own keeps a replay away from the robots on the network.
+
+    :param image_bytes: size of the images
+    :param scratch: an existing folder that may get DDS's profile, and stays until the end
     """
-    os.environ.update(profile_environment(os.environ))
+    added = profile_environment(os.environ)
+    for variable, profile in added.items():
+        os.environ[variable] = str(sized_profile(Path(profile), image_bytes, scratch))
     chosen = os.environ.get('ROS_DOMAIN_ID')
-    # Domains above 101 use ports that Linux gives away to any program.
-    return int(chosen) if chosen else 1 + os.getpid() % 101
+    try:
+        # Domains above 101 use ports that Linux gives away to any program.
+        yield int(chosen) if chosen else 1 + os.getpid() % 101
+    finally:
+        for variable in added:
+            del os.environ[variable]
+
+
+def private_namespace() -> str:
+    """Give a namespace that no other node has, on this machine or another.
+
+    Whoever works in it hears nobody else, whatever the domain: results are taken from nobody but
+    the node that was started for them.
+    """
+    return f'/sg_depth_replay_{secrets.token_hex(6)}'
 
 
 class NodeProcess:
-    """A context manager that runs ``depth_node`` and stops it at the end.
+    """A context manager that runs the depth node and stops it at the end.
+
+    The node ends with this process, however this one ends.
 
     :param arguments: what follows ``--ros-args``.
     :param log: file that gets all that the node prints.
@@ -44,7 +67,7 @@ class NodeProcess:
         self._command = [
             sys.executable,
             '-m',
-            'sg_depth_ros.ros.depth_node',
+            'sg_depth_ros.replay.owned_node',
             '--ros-args',
             *arguments,
         ]
@@ -59,7 +82,7 @@ class NodeProcess:
                 self._command,
                 stdout=file,
                 stderr=subprocess.STDOUT,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 env={**os.environ, 'ROS_DOMAIN_ID': str(self._domain), 'PYTHONUNBUFFERED': '1'},
                 # Ctrl-C is for the program that started the node; it stops the node in order.
                 start_new_session=True,
@@ -73,13 +96,18 @@ class NodeProcess:
         trace: TracebackType | None,
     ) -> None:
         """Ask the process to end, and end it if it does not."""
-        if self._process.poll() is None:
-            self._process.send_signal(signal.SIGINT)
-            try:
+        try:
+            if self._process.poll() is None:
+                self._process.send_signal(signal.SIGINT)
                 self._process.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
+        except subprocess.TimeoutExpired:
+            pass
+        finally:  # also when another Ctrl-C ends the waiting
+            if self._process.poll() is None:
                 self._process.kill()
                 self._process.wait()
+            assert self._process.stdin is not None
+            self._process.stdin.close()
 
     def check(self) -> None:
         """Raise NodeError, with the last lines of the log, when the node is no longer there."""
@@ -90,3 +118,15 @@ class NodeProcess:
         """Make an error of ``what`` that shows the end of the node's log."""
         lines = self._log.read_text(errors='replace').splitlines()[-LOG_LINES:]
         return NodeError(f'{what}; the end of {self._log}:\n' + '\n'.join(lines))
+
+
+def ros_arguments(parameters: Mapping[str, str | float], remaps: Mapping[str, str]) -> list[str]:
+    """Give parameters and names as what follows ``--ros-args``."""
+    arguments = []
+    for name, renamed in remaps.items():
+        arguments += ['-r', f'{name}:={renamed}']
+    for name, value in parameters.items():
+        # Quotes keep YAML from reading a bundle called 1 as a number.
+        shown = "'" + value.replace("'", "''") + "'" if isinstance(value, str) else repr(value)
+        arguments += ['-p', f'{name}:={shown}']
+    return arguments

@@ -4,32 +4,38 @@
 
 from __future__ import annotations
 
-import struct
 import time
-from collections import Counter
 from collections.abc import Callable, Collection
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import TwistStamped
 from nav_msgs.msg import Odometry
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 
-from sg_depth_ros.bags import BagMessage, BagReader, BagWriter
+from sg_depth_ros.bags import BagReader, BagWriter
 from sg_depth_ros.bags.messages import typestore
-from sg_depth_ros.bags.reader import COMPRESSED_IMAGE
-from sg_depth_ros.replay.node_process import NodeProcess, prepare_environment
+from sg_depth_ros.replay.inputs import Choice, Inputs, Played, read_header
+from sg_depth_ros.replay.node_process import (
+    NodeProcess,
+    dds_environment,
+    private_namespace,
+    ros_arguments,
+)
+from sg_depth_ros.replay.result import Replayed
 
 DEPTH, POINTS, LABELS = '/depth/image_rect', '/depth/points', '/semantic/image'
 DIAGNOSTICS = '/diagnostics'
 SCALE = '/sg_depth/scale'
-ODOMETRY = '/odom'
 OUTPUTS = {
     DEPTH: Image,
     '/depth/camera_info': CameraInfo,
@@ -41,6 +47,7 @@ OUTPUTS = {
 }
 RECORDED = (DEPTH, LABELS)
 """What the pictures need."""
+TRANSFORMS = '/tf_static'
 ERROR_LEVEL = 2
 DIAGNOSTIC_ARRAY = 'diagnostic_msgs/msg/DiagnosticArray'
 READY_SECONDS = 600.0
@@ -49,6 +56,10 @@ LAST_FRAME_SECONDS = 10.0
 """How long the depth of the last frame may take."""
 SETTLE_SECONDS = 1.0
 """How long the other outputs of that frame may take after its depth."""
+ARRIVAL_SECONDS = 0.2
+"""How long a message may be on its way."""
+ACCOUNT_SECONDS = 3.0
+"""How long to wait for diagnostics, which come once a second, where frames are missing."""
 
 Progress = Callable[[int, int, str], None]
 """Called with frames sent, frames in all, and a few words on what is going on."""
@@ -61,42 +72,7 @@ class ReplayOptions:
     bundle: str
     engine: str = 'auto'
     rate: float = 1.0
-    image_topic: str | None = None
-    scale_mode: str = 'none'
-    camera_height: float = 0.0
-    """Metres, for the mode camera_height; 0 leaves it to the transforms in the bag."""
-
-
-@dataclass
-class Replayed:
-    """What came of a replay. Times are nanoseconds."""
-
-    image_topic: str
-    compressed: bool
-    info_topic: str | None
-    frames_in: int = 0
-    received: Counter[str] = field(default_factory=Counter)
-    latencies_ns: list[int] = field(default_factory=list)
-    depth_times_ns: list[int] = field(default_factory=list)
-    header_errors: list[str] = field(default_factory=list)
-    last_cloud: bytes | None = None
-    scales: list[tuple[int, float]] = field(default_factory=list)
-    """Stamp in ns and metres per unit, of the frames that had a scale."""
-    status: dict[str, str] = field(default_factory=dict)
-    """The node's own diagnostics, as last heard."""
-
-    @property
-    def node_topic(self) -> str:
-        """The topic that the node takes the images from."""
-        if self.compressed and not self.image_topic.endswith('/compressed'):
-            return f'{self.image_topic}/compressed'
-        return self.image_topic
-
-    @property
-    def fps(self) -> float:
-        """Depth images in a second between the first and the last."""
-        times = self.depth_times_ns
-        return (len(times) - 1) * 1e9 / (times[-1] - times[0]) if len(times) > 1 else 0.0
+    choice: Choice = field(default_factory=Choice)
 
 
 def replay(
@@ -109,54 +85,64 @@ def replay(
 ) -> Replayed:
     """Play a bag through a node that is started for it; outputs go to the new bag ``record``.
 
+    The node works in a namespace of its own: it hears no other node, and nobody takes another
+    node's results for its own. After Ctrl-C what has come so far is given, ``interrupted``.
+
     :param record: the new bag that gets the outputs named in ``recorded``.
     :param log: file that gets what the node prints.
 
-    :raises BagError: when the bag has no images, or several image topics and none is chosen.
+    :raises BagError: when the bag has no images, several image topics and none is chosen, or not
+        what the scale is to be made from.
     :raises NodeError: when the node fails; the end of its log is in the message.
     :raises ValueError: when the rate is negative.
     """
-    if options.rate < 0:
+    if not options.rate >= 0:
         raise ValueError(f'the rate must be 0 (one frame at a time) or more, found {options.rate}')
     with ExitStack() as stack:
         reader = stack.enter_context(BagReader(bag))
-        topic = reader.choose_image_topic(options.image_topic)
-        compressed = reader.topics[topic].msgtype == COMPRESSED_IMAGE
-        result = Replayed(topic, compressed, reader.camera_info_topic(topic))
-        domain = prepare_environment()
+        inputs = Inputs(reader, options.choice)
+        result = Replayed(inputs)
+        scratch = stack.enter_context(TemporaryDirectory(prefix='sg_depth_replay_'))
+        domain = stack.enter_context(dds_environment(inputs.image_bytes, Path(scratch)))
         writer = stack.enter_context(BagWriter(record))
-        node = stack.enter_context(NodeProcess(_arguments(result, options), log, domain))
+        private = private_namespace()
+        arguments = _arguments(inputs, options, private)
+        node = stack.enter_context(NodeProcess(arguments, log, domain))
         context = Context()
         rclpy.init(context=context, domain_id=domain)
         stack.callback(context.shutdown)
-        player = _Player(reader, node, context, result, stack)
+        player = _Player(inputs, node, context, private, result, stack)
         player.record = {topic: writer for topic in recorded}
-        player.run(options.rate, progress)
+        try:
+            player.run(options.rate, progress)
+        except KeyboardInterrupt:
+            if not result.frames_in:
+                raise
+            result.interrupted = True
+        if 'bad' in result.lost_in_node:
+            result.bad_example = inputs.undecodable(result.answered)
     return result
 
 
-def _arguments(result: Replayed, options: ReplayOptions) -> list[str]:
-    # The node takes the bag's own names: they tell it whether the images are rectified.
-    base = (
-        result.node_topic.removesuffix('/compressed') if result.compressed else result.node_topic
-    )
-    arguments = ['-r', f'image:={base}']
-    if result.info_topic:
-        arguments += ['-r', f'camera_info:={result.info_topic}']
-    parameters = {
+def _arguments(inputs: Inputs, options: ReplayOptions, private: str) -> list[str]:
+    # The ends of the bag's own names are kept: they tell the node whether images are rectified.
+    remaps = {
+        '__ns': private,
+        'image': private + inputs.topic.removesuffix('/compressed' if inputs.compressed else ''),
+        'camera_info': private + (inputs.info_topic or '/camera_info'),
+        TRANSFORMS: private + TRANSFORMS,
+        DIAGNOSTICS: private + DIAGNOSTICS,
+    }
+    parameters: dict[str, str | float] = {
         'bundle': options.bundle,
         'engine': options.engine,
-        'image_transport': 'compressed' if result.compressed else 'raw',
-        'scale.mode': options.scale_mode,
-        'scale.before_first': 'relative',
+        'image_transport': 'compressed' if inputs.compressed else 'raw',
+        'scale.mode': options.choice.scale_mode,
+        'scale.camera_height': inputs.camera_height,
     }
-    arguments += ['-p', f'scale.camera_height:={float(options.camera_height)}']
-    if not result.info_topic:  # the node would hold the first frames to wait for one
-        arguments += ['-p', 'camera_info_timeout:=0.0']
-    for name, value in parameters.items():
-        # Quotes keep YAML from reading a bundle called 1 as a number.
-        arguments += ['-p', f"{name}:='{value}'"]
-    return arguments
+    if not inputs.info_topic:  # the node would hold the first frames to wait for one
+        parameters['camera_info_timeout'] = 0.0
+    return ros_arguments(parameters, remaps)
 
 
 class _Player:
@@ -164,99 +150,105 @@ class _Player:
 
     def __init__(
         self,
-        reader: BagReader,
+        inputs: Inputs,
         process: NodeProcess,
         context: Context,
+        private: str,
         result: Replayed,
         stack: ExitStack,
     ) -> None:
-        self._reader, self._process, self._result = reader, process, result
+        self._inputs, self._process, self._result = inputs, process, result
         self.record: dict[str, BagWriter] = {}
-        self._sent: dict[tuple[int, str], list[int]] = {}
-        self._inputs: set[tuple[int, str]] = set()
+        self._sent: dict[tuple[int, str], int] = {}
+        """When the frames were sent that have not come back."""
+        self._keys: set[tuple[int, str]] = set()
         self._last_key: tuple[int, str] | None = None
-        # The node gives images without a frame that of their camera_info.
-        self._frame_id = reader.frame_id(result.image_topic)
         self._latest: dict[str, tuple[int, str]] = {}
         self._rate = 1.0
         self._last_sent = self._last_recorded = 0
-        self._node = rclpy.create_node('sg_depth_replay', context=context)
+        self._node = rclpy.create_node('sg_depth_replay', context=context, namespace=private)
         stack.callback(self._node.destroy_node)
         self._executor = SingleThreadedExecutor(context=context)
         stack.callback(self._executor.shutdown)
         self._executor.add_node(self._node)
-        self._publishers = self._advertise()
+        self._publishers = self._advertise(private)
         for topic, kind in OUTPUTS.items():
-            self._node.create_subscription(
-                kind, topic, lambda raw, name=topic: self._receive(name, raw), 10, raw=True
-            )
+            receive = partial(self._receive, topic)
+            self._node.create_subscription(kind, private + topic, receive, 10, raw=True)
 
     def run(self, rate: float, progress: Progress) -> None:
         """Wait for the node, play the bag, and wait for what is still under way."""
-        result, topic = self._result, self._result.image_topic
-        total = self._reader.topics[topic].msgcount
+        result, total = self._result, self._inputs.total
         progress(0, total, 'the node is loading')
         self._wait_until_ready()
         result.received.clear()
         self._rate = rate or 1.0
-        start, first = time.monotonic_ns(), None
-        for item in self._reader.messages(self._publishers):
-            first = item.recorded_ns if first is None else first
+        start = time.monotonic_ns()
+        for item in self._inputs.messages() if rate else self._inputs.messages_in_turn():
+            if item.topic not in self._publishers:
+                continue
             if rate:
-                due = start + int((item.recorded_ns - first) / rate)
-                self._spin(lambda: False, due)
+                self._spin(lambda: False, start + int(item.due_ns / rate))
             self._send(item)
-            if item.topic == topic:
-                progress(result.frames_in, total, f'{result.received[DEPTH]} depth images')
+            if item.key is not None:
+                progress(result.frames_in, total, f'{result.frames_out} depth images')
                 if not rate:
                     self._wait_for_depth()
         self._wait_for_depth()
         # The other outputs of the last frame come right after its depth.
-        limit = time.monotonic_ns() + int(SETTLE_SECONDS * 1e9)
-        self._spin(lambda: len(set(self._latest.values())) <= 1, limit)
+        self._spin(lambda: len(set(self._latest.values())) <= 1, _in(SETTLE_SECONDS))
+        if result.frames_out < result.frames_in:
+            # Diagnostics that come from now on have counted all frames.
+            before = result.status
+            self._spin(lambda: result.status is not before, _in(ACCOUNT_SECONDS))
 
-    def _advertise(self) -> dict[str, Any]:
-        """Make the publishers for what is played: images, camera_info, static transforms."""
-        result = self._result
-        kind = CompressedImage if result.compressed else Image
-        publishers = {result.image_topic: self._node.create_publisher(kind, result.node_topic, 10)}
-        if result.info_topic:
-            publishers[result.info_topic] = self._node.create_publisher(
-                CameraInfo, result.info_topic, 10
-            )
-        if self._reader.topics.get(ODOMETRY) and (
-            self._reader.topics[ODOMETRY].msgtype == 'nav_msgs/msg/Odometry'
-        ):
-            publishers[ODOMETRY] = self._node.create_publisher(Odometry, ODOMETRY, 10)
+    def _advertise(self, private: str) -> dict[str, Any]:
+        """Make the publishers for what is played: images, camera_info, speed, transforms."""
+        inputs, publish = self._inputs, self._node.create_publisher
+        base = private + inputs.topic.removesuffix('/compressed' if inputs.compressed else '')
+        if inputs.compressed:
+            image = publish(CompressedImage, f'{base}/compressed', 10)
+        else:
+            image = publish(Image, base, 10)
+        publishers = {inputs.topic: image}
+        if inputs.info_topic:
+            publishers[inputs.info_topic] = publish(CameraInfo, private + inputs.info_topic, 10)
+        if inputs.speed_topic:
+            kind, name = (Odometry, '/odom') if inputs.has_odometry else (TwistStamped, '/twist')
+            publishers[inputs.speed_topic] = publish(kind, private + name, 10)
         try:
             from tf2_msgs.msg import TFMessage
         except ImportError:  # pip has no wheel of it; only viewers would look at transforms
             return publishers
-        if '/tf_static' in self._reader.topics:
-            latched = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-            publishers['/tf_static'] = self._node.create_publisher(
-                TFMessage, '/tf_static', latched
-            )
+        latched = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        publishers[TRANSFORMS] = publish(TFMessage, private + TRANSFORMS, latched)
         return publishers
 
     def _wait_until_ready(self) -> None:
         """Wait until the node says that its networks run and both sides have found each other."""
-        image = self._publishers[self._result.image_topic]
-        limit = time.monotonic_ns() + int(READY_SECONDS * 1e9)
+        inputs = self._inputs
+        needed = [self._publishers[t] for t in (inputs.topic, inputs.info_topic) if t]
 
         def ready() -> bool:
             status = self._result.status
             if status.get('level') == 'ERROR':
                 raise self._process.error(f'the node cannot work: {status["message"]}')
-            return status.get('state') == 'ready' and image.get_subscription_count() > 0
+            found = all(publisher.get_subscription_count() > 0 for publisher in needed)
+            return status.get('state') == 'ready' and found
 
-        if not self._spin(ready, limit):
+        if not self._spin(ready, _in(READY_SECONDS)):
             raise self._process.error(f'the node is not ready after {READY_SECONDS:.0f} s')
 
     def _wait_for_depth(self) -> None:
         """Wait for the depth of the frame sent last; one that was sent earlier is lost by then."""
-        limit = time.monotonic_ns() + int(LAST_FRAME_SECONDS * 1e9)
-        self._spin(lambda: self._last_key not in self._sent, limit)
+        result = self._result
+
+        def came() -> bool:
+            return self._last_key not in self._sent
+
+        if self._spin(lambda: came() or result.node_is_done, _in(LAST_FRAME_SECONDS)):
+            # It may be on its way while the node's diagnostics are here.
+            self._spin(came, _in(ARRIVAL_SECONDS))
         self._sent.clear()
 
     def _spin(self, done: Callable[[], bool], limit_ns: int) -> bool:
@@ -269,21 +261,20 @@ class _Player:
             self._process.check()
         return True
 
-    def _send(self, item: BagMessage) -> None:
-        if item.topic == self._result.image_topic:
-            key = (item.stamp_ns, item.message.header.frame_id or self._frame_id)
-            self._inputs.add(key)
-            self._last_key = key
-            self._sent.setdefault(key, []).append(time.monotonic_ns())
-            self._result.frames_in += 1
+    def _send(self, item: Played) -> None:
         self._last_sent, self._last_recorded = time.monotonic_ns(), item.recorded_ns
+        if item.key is not None:
+            self._keys.add(item.key)
+            self._last_key = item.key
+            self._sent[item.key] = self._last_sent
+            self._result.frames_in += 1
         self._publishers[item.topic].publish(item.raw)
 
     def _receive(self, topic: str, raw: bytes) -> None:
         now = time.monotonic_ns()
         if topic == DIAGNOSTICS:
             self._read_diagnostics(raw)
-        if not self._inputs:
+        if not self._keys:
             return  # what comes before the first frame is not of this replay
         result = self._result
         result.received[topic] += 1
@@ -297,38 +288,38 @@ class _Player:
             return
         key = read_header(raw)
         if topic == SCALE:
-            self._read_scale(key[0], raw)
+            self._read_scale(key, raw)
             return
         self._latest[topic] = key
-        if key not in self._inputs:
+        if key not in self._keys:
             result.header_errors.append(f'{topic}: {key[0]} ns in {key[1]!r} is no input')
-        if topic == POINTS:
+        elif topic == POINTS:
             result.last_cloud = raw
+        elif topic == LABELS:
+            result.labelled.add(key[0])
         elif topic == DEPTH:
+            result.answered.add(key[0])
             result.depth_times_ns.append(now)
-            if sent := self._sent.get(key):
-                result.latencies_ns.append(now - sent.pop(0))
-                if not sent:
-                    del self._sent[key]
+            if (sent := self._sent.pop(key, None)) is not None:
+                result.latencies_ns.append(now - sent)
 
-    def _read_scale(self, stamp_ns: int, raw: bytes) -> None:
+    def _read_scale(self, key: tuple[int, str], raw: bytes) -> None:
         (status,) = typestore().deserialize_cdr(raw, DIAGNOSTIC_ARRAY).status
         values = {pair.key: pair.value for pair in status.values}
-        if values['state'] not in ('off', 'waiting', 'lost'):
-            self._result.scales.append((stamp_ns, float(values['factor'])))
+        if values['state'] in ('waiting', 'lost'):  # no depth will come
+            self._result.withheld[key[0]] = status.message.partition(': ')[2] or status.message
+            self._sent.pop(key, None)
+        elif values['state'] != 'off':
+            self._result.scales.append((key[0], float(values['factor'])))
 
     def _read_diagnostics(self, raw: bytes) -> None:
-        """Keep what the node says about itself; other nodes may use the topic as well."""
-        array = typestore().deserialize_cdr(raw, DIAGNOSTIC_ARRAY)
-        for status in array.status:
+        """Keep what the node says about itself."""
+        for status in typestore().deserialize_cdr(raw, DIAGNOSTIC_ARRAY).status:
             values = {pair.key: pair.value for pair in status.values}
-            if values.get('image topic') == self._result.node_topic:
-                level = 'ERROR' if status.level == ERROR_LEVEL else ''
-                self._result.status = {**values, 'level': level, 'message': status.message}
+            level = 'ERROR' if status.level == ERROR_LEVEL else ''
+            self._result.status = {**values, 'level': level, 'message': status.message}
 
 
-def read_header(raw: bytes) -> tuple[int, str]:
-    """Give the stamp (nanoseconds) and frame of a serialised message that begins with a Header."""
-    order = '<' if raw[1] & 1 else '>'  # the second byte of the CDR encapsulation
-    seconds, nanoseconds, length = struct.unpack_from(f'{order}iII', raw, 4)
-    return seconds * 1_000_000_000 + nanoseconds, raw[16 : 16 + length - 1].decode()
+def _in(seconds: float) -> int:
+    """Give the moment of the monotonic clock, in nanoseconds, after so many seconds."""
+    return time.monotonic_ns() + int(seconds * 1e9)

@@ -16,11 +16,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sg_depth_ros.bags import BagMessage, BagReader, point_cloud_array
+from sg_depth_ros.bags import BagError, BagReader, point_cloud_array
 from sg_depth_ros.bags.messages import typestore
 from sg_depth_ros.bundle import Bundle, load_bundle
 from sg_depth_ros.bundle.labels import VOID, palette
-from sg_depth_ros.files import atomic_path
+from sg_depth_ros.files import atomic_path, prepare_folder
 from sg_depth_ros.images.files import write_image
 from sg_depth_ros.images.ply import write_ply
 from sg_depth_ros.images.video import VideoWriter
@@ -34,16 +34,17 @@ from sg_depth_ros.images.visualise import (
     side_by_side,
     strip,
 )
+from sg_depth_ros.replay.node_process import NodeError
 from sg_depth_ros.replay.player import (
     DEPTH,
     LABELS,
     OUTPUTS,
     RECORDED,
     Progress,
-    Replayed,
     ReplayOptions,
     replay,
 )
+from sg_depth_ros.replay.result import Replayed
 
 PICTURE_WIDTH = 960
 STRIP_FRAMES = 6
@@ -63,6 +64,10 @@ class ReplayedFrame:
 Inspect = Callable[[ReplayedFrame], None]
 
 
+WRITTEN = ('summary.json', 'scale.png', 'cloud.ply', 'cloud.png', 'depth.mp4', 'depth.png')
+"""What :func:`replay_into` may write beside the node's log."""
+
+
 def replay_into(
     bag: Path,
     out: Path,
@@ -73,32 +78,54 @@ def replay_into(
 ) -> dict[str, Any]:
     """Replay a bag and write all that this module can write into ``out``; give the summary.
 
+    What an earlier replay wrote there is removed first.
+
     :param record: keeps all outputs as a new bag; without it only what the pictures need is
         stored, for the time of the call.
     :param inspect: is shown every frame that came back.
     :raises BagError: see :func:`sg_depth_ros.replay.player.replay`; so for the other errors.
     :raises BundleError: when the bundle is missing or damaged.
+    :raises NodeError: when no depth came back, or no metres where they were asked for.
+    :raises KeyboardInterrupt: when interrupted; its text says what there is of the results.
     """
     bundle = load_bundle(options.bundle)
-    out.mkdir(parents=True, exist_ok=True)
+    prepare_folder(out, WRITTEN)
     with tempfile.TemporaryDirectory(prefix='.replay-', dir=out) as scratch:
         outputs = record or Path(scratch) / 'outputs'
         topics = tuple(OUTPUTS) if record else RECORDED
         replayed = replay(bag, outputs, out / 'node.log', options, topics, progress)
-        summary = summarise(bag, bundle, options.rate, replayed)
+        summary = summarise(bag, bundle, options, replayed)
         write_summary(out / 'summary.json', summary)
-        if replayed.scales:
-            stamps, factors = np.array(replayed.scales).T
-            seconds = (stamps - stamps[0]) * 1e-9
-            write_image(out / 'scale.png', line_chart(seconds, factors, 'metres per unit'))
-        if replayed.last_cloud:
-            write_cloud(out, replayed.last_cloud)
-        frames = replayed_frames(bag, outputs, replayed.image_topic)
-        total = replayed.received[DEPTH]
-        seen = _inspected(frames, inspect)
-        fps = max(replayed.fps, 1.0)
-        write_pictures(seen, total, out, bundle, summary['scale'], fps, progress)
+        done = f'{replayed.frames_out} of {summary["frames"]} frames; summary written to {out}'
+        if replayed.interrupted:
+            raise KeyboardInterrupt(f'{done}, no pictures')
+        _check(summary, out / 'node.log')
+        try:
+            if replayed.scales:
+                stamps, factors = np.array(replayed.scales).T
+                seconds = (stamps - stamps[0]) * 1e-9
+                write_image(out / 'scale.png', line_chart(seconds, factors, 'metres per unit'))
+            if replayed.last_cloud:
+                write_cloud(out, replayed.last_cloud)
+            seen = _inspected(replayed_frames(bag, outputs, replayed), inspect)
+            fps = max(replayed.fps, 1.0)
+            total = replayed.frames_out
+            write_pictures(seen, total, out, bundle, summary['scale'], fps, progress)
+        except KeyboardInterrupt as error:
+            raise KeyboardInterrupt(f'{done}, not all pictures') from error
     return summary
+
+
+def _check(summary: dict[str, Any], log: Path) -> None:
+    """Refuse a replay that gave nothing of what it was for; raises NodeError."""
+    reasons = '; '.join(f'{count} {reason}' for reason, count in summary['lost'].items())
+    problem = summary['scale_problem']
+    if not summary['frames_out']:
+        raise NodeError(
+            f'no depth came back of {summary["frames"]} frames: {problem or reasons}; see {log}'
+        )
+    if problem:
+        raise NodeError(f'the scale did not become known: {problem}; see {log}')
 
 
 def _inspected(frames: Iterator[ReplayedFrame], inspect: Inspect) -> Iterator[ReplayedFrame]:
@@ -107,32 +134,47 @@ def _inspected(frames: Iterator[ReplayedFrame], inspect: Inspect) -> Iterator[Re
         yield frame
 
 
-def summarise(bag: Path, bundle: Bundle, rate: float, replayed: Replayed) -> dict[str, Any]:
+def summarise(
+    bag: Path, bundle: Bundle, options: ReplayOptions, replayed: Replayed
+) -> dict[str, Any]:
     """Give the numbers of a replay; latency is from sending an image to having its depth."""
-    frames_out = replayed.received[DEPTH]
     latency: dict[str, float | None] = dict.fromkeys(('p50', 'p95', 'max'))
     if replayed.latencies_ns:
         values = np.percentile(np.array(replayed.latencies_ns) / 1e6, [50, 95, 100])
         latency = {k: round(float(v), 2) for k, v in zip(latency, values, strict=True)}
+    lost = replayed.lost
     return {
         'bag': str(bag),
-        'image_topic': replayed.image_topic,
+        'image_topic': replayed.inputs.topic,
+        'info_topic': replayed.inputs.info_topic,
         'bundle': bundle.manifest.name,
         'bundle_digest': bundle.digest,
         'engine': replayed.status.get('engine'),
         'device': replayed.status.get('device'),
-        'rate': rate,
+        'rate': options.rate,
+        'frames': replayed.frames_out + sum(lost.values()),
         'frames_in': replayed.frames_in,
-        'frames_out': frames_out,
-        'dropped': replayed.frames_in - frames_out,
+        'frames_out': replayed.frames_out,
+        'dropped': replayed.frames_in - replayed.frames_out,
+        'lost': lost,
+        'notes': replayed.inputs.notes,
+        'interrupted': replayed.interrupted,
         'fps': round(replayed.fps, 2),
         'latency_ms': latency,
         'header_errors': len(replayed.header_errors),
         'scale_over_time': scale_figures(replayed.scales),
         # Diagnostics come once a second: after a short bag they may be of the time before.
         'scale': 'metric' if replayed.scales else bundle.manifest.depth.scale,
+        'scale_problem': _scale_problem(options, replayed),
         'messages': dict(sorted(replayed.received.items())),
     }
+
+
+def _scale_problem(options: ReplayOptions, replayed: Replayed) -> str:
+    """Say why there are no metres although they were asked for; empty if there are."""
+    if options.choice.scale_mode == 'none' or replayed.scales:
+        return ''
+    return next(reversed(replayed.withheld.values()), 'no frame came back')
 
 
 def scale_figures(scales: list[tuple[int, float]]) -> dict[str, float] | None:
@@ -155,32 +197,36 @@ def write_summary(path: Path, summary: dict[str, Any]) -> None:
         temporary.write_text(json.dumps(summary, indent=2) + '\n')
 
 
-def replayed_frames(bag: str | Path, record: Path, image_topic: str) -> Iterator[ReplayedFrame]:
-    """Yield the frames that came back, in order; those that the node dropped are left out."""
-    with BagReader(bag) as inputs, BagReader(record) as outputs:
+def replayed_frames(bag: str | Path, record: Path, replayed: Replayed) -> Iterator[ReplayedFrame]:
+    """Yield the frames that came back, in the order of the bag; the others are left out.
+
+    Outputs may have been recorded in another order than that of their images: those of images
+    that are still to come wait.
+    """
+    inputs = replayed.inputs
+    with BagReader(bag) as images, BagReader(record) as outputs:
         topics = [topic for topic in (DEPTH, LABELS) if topic in outputs.topics]
-        images = inputs.images(image_topic)
-        labels: dict[int, BagMessage] = {}
-        depth: BagMessage | None = None
-        # Labels come just before or after their depth: with the next depth they are there.
-        for item in chain(outputs.messages(topics), [None]):
-            if item is not None and item.topic == LABELS:
-                labels[item.stamp_ns] = item
+        recorded = outputs.messages(topics)
+        found: dict[tuple[str, int], Any] = {}
+        messages = images.messages([inputs.topic])
+        for item, stamp_ns in zip(messages, inputs.times.times, strict=False):
+            if stamp_ns not in replayed.answered:
                 continue
-            if depth is not None:
-                stamp_ns = depth.stamp_ns
-                image = next((image for image in images if image.stamp_ns == stamp_ns), None)
-                if image is None:
-                    return
-                found = labels.pop(stamp_ns, None)
-                yield ReplayedFrame(
-                    stamp_ns,
-                    image.rgb,
-                    image_array(depth.message),
-                    image_array(found.message) if found else None,
-                )
-                labels = {later: labels[later] for later in labels if later > stamp_ns}
-            depth = item
+            wanted = {(DEPTH, stamp_ns)}
+            if stamp_ns in replayed.labelled:
+                wanted.add((LABELS, stamp_ns))
+            while not wanted <= found.keys():
+                output = next(recorded)
+                found.setdefault((output.topic, output.stamp_ns), output.message)
+            depth, labels = (found.pop((topic, stamp_ns), None) for topic in (DEPTH, LABELS))
+            try:
+                rgb = images.decode(item)
+            except BagError:  # the node knows more encodings, where it has cv_bridge
+                continue
+            yield ReplayedFrame(
+                *(stamp_ns, rgb, image_array(depth)),
+                None if labels is None else image_array(labels),
+            )
 
 
 def image_array(message: Any) -> NDArray[Any]:

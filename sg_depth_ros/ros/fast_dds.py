@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from pathlib import Path
 
 from sg_depth_ros.bundle.share import share_directory
 
@@ -27,3 +29,22 @@ def profile_environment(environment: Mapping[str, str]) -> dict[str, str]:
     old = environment.get('ROS_DISTRO') in _WITH_FAST_DDS_2
     profile = share_directory() / 'config' / 'fastdds_shm.xml'
     return {_FAST_DDS_2 if old else _FAST_DDS_3: str(profile)}
+
+
+_SEGMENT = re.compile(r'(?<=<segment_size>)\d+(?=</segment_size>)')
+_IMAGES_IN_SEGMENT = 4
+"""One is written while others are still read."""
+
+
+def sized_profile(profile: Path, image_bytes: int, folder: Path) -> Path:
+    """Give a Fast DDS profile whose shared memory holds some images of a size.
+
+    :param profile: the one that serves where it is large enough
+    :param folder: where a larger one is written if need be; it must stay until the end
+    """
+    text, needed = profile.read_text(), _IMAGES_IN_SEGMENT * image_bytes
+    if all(int(size) >= needed for size in _SEGMENT.findall(text)):
+        return profile
+    larger = folder / profile.name
+    larger.write_text(_SEGMENT.sub(str(needed), text))
+    return larger

@@ -1,6 +1,7 @@
 # Copyright 2026 The sg_depth_ros authors
 # SPDX-License-Identifier: Apache-2.0
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -8,10 +9,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import typer
 from formula import BundleMaker
 
 from sg_depth_ros.bundle import Bundle
 from sg_depth_ros.cli import main as cli
+from sg_depth_ros.cli.shared import print_summary
+from sg_depth_ros.cli.signals import ended_in_order
 
 # Runs sg_depth with some modules made impossible to import, and tells which were imported.
 WITHOUT = """
@@ -75,6 +79,94 @@ def test_errors_are_one_sentence_unless_debugging(tmp_path: Path) -> None:
     unknown = run('repla')
     assert unknown.returncode == 2
     assert 'No such command' in unknown.stderr
+
+
+def test_a_fault_of_ours_is_a_sentence_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*_: object) -> None:
+        raise KeyError('name [/x]')
+
+    monkeypatch.setattr(cli, 'app', broken)
+    monkeypatch.setattr(sys, 'argv', ['sg_depth', 'info'])
+    with pytest.raises(SystemExit, match='1'):
+        cli.main()
+    error = capsys.readouterr().err
+    assert error.startswith("error: KeyError: 'name [/x]'; this is a fault of sg_depth: run")
+    monkeypatch.setattr(sys, 'argv', ['sg_depth', '--debug', 'info'])
+    with pytest.raises(KeyError):
+        cli.main()
+
+
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize('where', ['importing', 'working'])
+def test_signals_end_every_command_as_ctrl_c_does(number: int, where: str) -> None:
+    """The signal comes to a real process: while a command is imported, and while it works."""
+    wait = 'import time; print("here", flush=True); time.sleep(60)'
+    modules = {'importing': wait, 'working': f'def replay() -> None:\n    {wait}'}
+    code = (
+        'import sys, types; from sg_depth_ros.cli import main as cli\n'
+        'class Slow:\n'
+        '    def find_spec(self, name, path=None, target=None):\n'
+        '        if name == "sg_depth_ros.cli.replay":\n'
+        '            from importlib.machinery import ModuleSpec\n'
+        '            return ModuleSpec(name, self)\n'
+        '    def create_module(self, spec): return None\n'
+        f'    def exec_module(self, module): exec({modules[where]!r}, module.__dict__)\n'
+        'sys.meta_path.insert(0, Slow()); sys.argv = ["sg_depth", "replay"]; cli.main()'
+    )
+    process = subprocess.Popen(
+        [sys.executable, '-c', code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == 'here\n'
+    process.send_signal(number)
+    _, error = process.communicate(timeout=60)
+    assert error == 'interrupted\n'
+    assert process.returncode == 128 + number
+
+
+def test_what_nohup_ignores_stays_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with ended_in_order():
+            signal.raise_signal(signal.SIGHUP)
+        with pytest.raises(typer.Exit) as ended, ended_in_order():
+            signal.raise_signal(signal.SIGTERM)
+        assert ended.value.exit_code == 128 + signal.SIGTERM
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_a_second_signal_does_not_disturb_the_end() -> None:
+    kept = []
+    with pytest.raises(typer.Exit) as ended, ended_in_order():
+        try:
+            signal.raise_signal(signal.SIGHUP)
+        finally:
+            signal.raise_signal(signal.SIGTERM)
+            kept.append('all')
+    assert kept == ['all']
+    assert ended.value.exit_code == 128 + signal.SIGHUP
+
+
+def test_numbers_of_a_replay_show_brackets_and_reasons(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    print_summary(
+        {
+            'bag': '/data/[/town]',
+            'frames': 3,
+            'scale_problem': '',
+            'lost': {'could not be decoded (/a[b])': 2},
+            'notes': ['no [camera_info]'],
+        }
+    )
+    out = capsys.readouterr().out
+    assert '/data/[/town]' in out and 'scale_problem' not in out
+    assert '2 of 3 frames have no depth:\n  2 could not be decoded (/a[b])\n' in out
+    assert 'warning: no [camera_info]' in out
 
 
 def test_predict_and_info_end_to_end(tmp_path: Path, formula_bundle: Bundle) -> None:

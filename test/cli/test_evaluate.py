@@ -1,6 +1,7 @@
 # Copyright 2026 The sg_depth_ros authors
 # SPDX-License-Identifier: Apache-2.0
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -15,8 +16,10 @@ from typer.testing import CliRunner
 from sg_depth_ros.bags import BagWriter, image_message
 from sg_depth_ros.bundle import load_bundle
 from sg_depth_ros.cli.evaluate import app
+from sg_depth_ros.cli.main import app as program
 from sg_depth_ros.evaluation.recorded import DEPTH_TOPIC
 from sg_depth_ros.evaluation.sources.bag import BagSource
+from sg_depth_ros.evaluation.sources.folder import FolderSource
 
 
 def invoke(*arguments):
@@ -165,6 +168,7 @@ def fake_node(monkeypatch, stamps):
             for stamp in stamps:
                 depth = np.full((CAMERA.height, CAMERA.width), 10, np.float32)
                 bag.write(DEPTH_TOPIC, image_message(depth, stamp, 'camera'), stamp)
+        return SimpleNamespace(interrupted=False, lost={'lost on the way': 1})
 
     module = SimpleNamespace(replay=replay, ReplayOptions=lambda *values: values)
     monkeypatch.setitem(sys.modules, 'sg_depth_ros.replay.player', module)
@@ -176,6 +180,7 @@ def test_resuming_the_node_at_another_camera_height_is_refused(bag, bundle, tmp_
     common = ('bag', bag, '--bundle', bundle, '--through-node', '--out', tmp_path, '--no-images')
     result = invoke(*common, '--camera-height', '1.5')
     assert result.exit_code == 0, result.output
+    assert '1 images: lost on the way' in figures(tmp_path)['notes']
     assert invoke(*common, '--resume', '--camera-height', '1.5').exit_code == 0
     result = invoke(*common, '--resume', '--camera-height', '3')
     assert 'without --resume' in str(result.exception)
@@ -202,10 +207,36 @@ def test_bad_options_are_refused_before_the_node_plays(
 
 
 def test_ctrl_c_says_how_to_go_on(folder, tmp_path, monkeypatch):
-    def interrupt(*arguments):
+    frames = FolderSource.frames
+
+    def interrupt(source, names):
+        yield next(frames(source, names))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr('sg_depth_ros.evaluation.session.measure', interrupt)
-    result = invoke('folder', folder, '--bundle', 'truth', '--out', tmp_path / 'out')
+    monkeypatch.setattr(FolderSource, 'frames', interrupt)
+    arguments = ('evaluate', 'folder', folder, '--bundle', 'truth', '--out', tmp_path / 'out')
+    result = CliRunner().invoke(program, [str(argument) for argument in arguments])
     assert result.exit_code == 130
+    assert '1 of 4 frames are measured' in result.output
     assert '--resume' in result.output
+
+
+def test_a_folder_that_cannot_be_written_to_is_noticed_before_anything_is_measured(
+    folder, tmp_path, monkeypatch
+):
+    (tmp_path / 'file').touch()
+    monkeypatch.setattr(FolderSource, 'frames', lambda *_: pytest.fail('too late'))
+    result = invoke('folder', folder, '--bundle', 'truth', '--out', tmp_path / 'file' / 'out')
+    assert re.search(
+        r'file/out cannot be written to \(.*\); choose another', str(result.exception)
+    )
+
+
+def test_nothing_of_an_earlier_evaluation_stays(folder, tmp_path, monkeypatch):
+    out = tmp_path / 'out'
+    assert invoke('folder', folder, '--bundle', 'truth', '--out', out).exit_code == 0
+    assert {path.name for path in out.iterdir()} == {'metrics.json', 'report.html', 'frames.jsonl'}
+    (out / 'notes.txt').touch()
+    monkeypatch.setattr(FolderSource, 'frames', lambda *_: iter(()))
+    assert invoke('folder', folder, '--bundle', 'truth', '--out', out).exit_code == 1
+    assert {path.name for path in out.iterdir()} == {'frames.jsonl', 'notes.txt'}

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import json
 import os
+import re
 import sys
 import time
 from pathlib import Path
@@ -24,8 +25,9 @@ from sg_depth_ros.bags.messages import make, typestore
 from sg_depth_ros.bundle import Bundle
 from sg_depth_ros.geometry.camera import PinholeCamera
 from sg_depth_ros.replay import node_process, player
-from sg_depth_ros.replay.node_process import NodeError, NodeProcess, prepare_environment
-from sg_depth_ros.replay.player import DEPTH, ReplayOptions, read_header
+from sg_depth_ros.replay.inputs import Choice, read_header
+from sg_depth_ros.replay.node_process import NodeError, NodeProcess, dds_environment
+from sg_depth_ros.replay.player import DEPTH, ReplayOptions
 from sg_depth_ros.replay.report import image_array, replay_into
 from sg_depth_ros.synthetic import StreetOptions, drive, street_camera
 from sg_depth_ros.synthetic.recording import write_bag
@@ -43,8 +45,9 @@ def picture(seed: int) -> np.ndarray:
 def test_replay_over_dds(
     tmp_path: Path, formula_bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # One frame at a time, so that a busy machine drops none; the broken one never comes back.
-    monkeypatch.setattr('sg_depth_ros.replay.player.LAST_FRAME_SECONDS', 3.0)
+    # One frame at a time, so that a busy machine drops none. The broken one never comes back, and
+    # is not waited for once the node has said so.
+    monkeypatch.setattr('sg_depth_ros.replay.player.LAST_FRAME_SECONDS', 1e9)
     with BagWriter(tmp_path / 'bag') as bag:
         for i in range(6):
             stamp = START + i * STEP
@@ -64,6 +67,8 @@ def test_replay_over_dds(
     )
     assert summary == json.loads((out / 'summary.json').read_text())
     assert (summary['frames_in'], summary['frames_out'], summary['dropped']) == (6, 5, 1)
+    [(reason, count)] = summary['lost'].items()
+    assert count == 1 and re.search('could not be decoded.*/front/image_rect at .* s: ', reason)
     assert summary['header_errors'] == 0
     assert summary['engine'] == 'onnxruntime'
     assert summary['scale'] == 'relative'
@@ -197,24 +202,25 @@ def test_process_is_stopped_and_killed_if_need_be(
         process.check()
 
 
-def test_environment_respects_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Set first, so that monkeypatch puts back what was there.
-    for name in ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE'):
-        monkeypatch.setenv(name, 'x')
-        monkeypatch.delenv(name)
-    for name in ('FASTDDS_BUILTIN_TRANSPORTS', 'ROS_DOMAIN_ID', 'ROS_DISTRO'):
+def test_environment_respects_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE')
+    for name in (*names, 'FASTDDS_BUILTIN_TRANSPORTS', 'ROS_DOMAIN_ID'):
         monkeypatch.delenv(name, raising=False)
-    assert 1 <= prepare_environment() <= 101
-    assert os.environ['FASTDDS_DEFAULT_PROFILES_FILE'].endswith('fastdds_shm.xml')
-    assert 'FASTRTPS_DEFAULT_PROFILES_FILE' not in os.environ
-    monkeypatch.setenv('FASTDDS_DEFAULT_PROFILES_FILE', 'mine.xml')
+    with dds_environment(36_000_000, tmp_path) as domain:
+        assert 1 <= domain <= 101
+        [profile] = {os.environ[name] for name in names if name in os.environ}
+    assert not [name for name in names if name in os.environ]
+    # A segment for images of 36 MB, of which several are under way; the rest as shipped.
+    assert '<segment_size>144000000</segment_size>' in Path(profile).read_text()
+    with dds_environment(1_000_000, tmp_path):
+        [profile] = {os.environ[name] for name in names if name in os.environ}
+        assert Path(profile).parent.name == 'config'
+    monkeypatch.setenv(names[0], 'mine.xml')
     monkeypatch.setenv('ROS_DOMAIN_ID', '42')
-    assert prepare_environment() == 42
-    assert os.environ['FASTDDS_DEFAULT_PROFILES_FILE'] == 'mine.xml'
-    monkeypatch.delenv('FASTDDS_DEFAULT_PROFILES_FILE')
-    monkeypatch.setenv('ROS_DISTRO', 'humble')
-    prepare_environment()
-    assert os.environ['FASTRTPS_DEFAULT_PROFILES_FILE'].endswith('fastdds_shm.xml')
+    with dds_environment(36_000_000, tmp_path) as domain:
+        assert domain == 42
+        assert os.environ[names[0]] == 'mine.xml'
+    assert os.environ[names[0]] == 'mine.xml'
 
 
 def test_header_is_read_from_serialised_messages() -> None:
@@ -248,10 +254,14 @@ def test_replay_in_metres_by_odometry(tmp_path: Path) -> None:
     summary = replay_into(
         tmp_path / 'bag',
         tmp_path / 'out',
-        ReplayOptions('sg_depth_small', rate=0.0, scale_mode='odometry'),
+        ReplayOptions('sg_depth_small', rate=0.0, choice=Choice(scale_mode='odometry')),
     )
     scale = summary['scale_over_time']
     assert scale['frames'] >= 8
+    # Depth before the scale was known would look like metres: it is withheld, and counted.
+    assert summary['frames_out'] == scale['frames']
+    [(reason, count)] = summary['lost'].items()
+    assert (count, reason[:8]) == (14 - scale['frames'], 'withheld')
     assert 0.6 < scale['median'] < 1.6
     assert summary['scale'] == 'metric'
     assert (tmp_path / 'out' / 'scale.png').stat().st_size > 0

@@ -32,12 +32,18 @@ class BagDrive(NamedTuple):
 
 
 def read_bag_drive(
-    path: Path, topic: str | None, wanted_speed: str | None, *, use_speed: bool
+    path: Path,
+    topic: str | None,
+    wanted_speed: str | None,
+    *,
+    use_speed: bool,
+    info_topic: str | None = None,
 ) -> BagDrive:
     """Read images, camera and speed; broken images are named in ``skipped``.
 
     :param topic: of the images; None for the only one
     :param wanted_speed: topic of the speed; None to find it
+    :param info_topic: their camera_info; None to find it
     :raises ValueError: when there is no bag or no image, or a topic is not there
     """
     with BagReader(path) as bag:
@@ -59,7 +65,9 @@ def read_bag_drive(
             known = int(np.isfinite(moved).sum())
             _log.info('%s: %s tells the speed of %d of %d intervals', path, found, known,
                       len(moved))  # fmt: skip
-        return BagDrive(frames, stamps, bag.camera_info(topic), moved, tuple(bag.skipped))
+        return BagDrive(
+            frames, stamps, bag.camera_info(topic, info_topic), moved, tuple(bag.skipped)
+        )
 
 
 def _encoded(

@@ -167,6 +167,8 @@ class BagSource(SourceSettings):
     path: Path
     topic: str | None = None
     """Topic of the images; the bag's only one by default."""
+    info_topic: str | None = None
+    """Their camera_info; by default the one below or beside it, or with its frame."""
     camera: Path | None = None
     """A ``camera.json`` where the bag has no valid camera_info."""
     speed_topic: str | None = None
@@ -176,7 +178,11 @@ class BagSource(SourceSettings):
         """Read the bag; raises ValueError if it has no images."""
         from sg_depth_ros.training.data.bag_drive import read_bag_drive
 
-        drive = read_bag_drive(self.path, self.topic, self.speed_topic, use_speed=self.use_speed)
+        drive = read_bag_drive(
+            *(self.path, self.topic, self.speed_topic),
+            use_speed=self.use_speed,
+            info_topic=self.info_topic,
+        )
         camera = drive.camera if self.camera is None else PinholeCamera.from_json(self.camera)
         return [
             Sequence(
