@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import ctypes
 import operator
-from collections.abc import Iterator
 from enum import Enum, IntEnum
 from typing import Any
 
@@ -52,7 +51,7 @@ class ProfilingVerbosity(Enum):
 
 
 class Dims:
-    """A shape, as TensorRT gives it: no tuple, but iterable."""
+    """A shape, as TensorRT gives it: no tuple, but a sequence."""
 
     def __init__(self, *sizes: int) -> None:
         self._sizes = sizes
@@ -60,8 +59,8 @@ class Dims:
     def __len__(self) -> int:
         return len(self._sizes)
 
-    def __iter__(self) -> Iterator[int]:
-        return iter(self._sizes)
+    def __getitem__(self, index: int) -> int:
+        return self._sizes[index]
 
 
 class ILogger:
@@ -138,28 +137,28 @@ class ICudaEngine:
     """A deserialised plan."""
 
     def __init__(self, trt: FakeTensorRt, logger: ILogger, plan: bytes) -> None:
-        self.trt, self.logger, self.network = trt, logger, plan.decode()
+        self._trt, self._logger, self._network = trt, logger, plan.decode()
         inputs, outputs = PLANS[plan]
-        self.modes = {
+        self._modes = {
             **dict.fromkeys(inputs, TensorIOMode.INPUT),
             **dict.fromkeys(outputs, TensorIOMode.OUTPUT),
         }
-        self.num_io_tensors = len(self.modes)
+        self.num_io_tensors = len(self._modes)
 
     def get_tensor_name(self, index: int) -> str:
-        return list(self.modes)[index]
+        return list(self._modes)[index]
 
     def get_tensor_mode(self, name: str) -> TensorIOMode:
-        return self.modes.get(name, TensorIOMode.NONE)
+        return self._modes.get(name, TensorIOMode.NONE)
 
     def get_tensor_dtype(self, name: str) -> DataType:
-        return TENSORS[name][0] if name in self.modes else DataType.FLOAT
+        return TENSORS[name][0] if name in self._modes else DataType.FLOAT
 
     def get_tensor_shape(self, name: str) -> Dims:
-        return Dims(*TENSORS[name][1]) if name in self.modes else Dims()
+        return Dims(*TENSORS[name][1]) if name in self._modes else Dims()
 
     def create_execution_context(self) -> IExecutionContext | None:
-        return None if self.trt.no_context else IExecutionContext(self)
+        return None if self._trt.no_context else IExecutionContext(self)
 
 
 class IExecutionContext:
@@ -172,7 +171,7 @@ class IExecutionContext:
         self.nvtx_verbosity = ProfilingVerbosity.DETAILED
 
     def set_tensor_address(self, name: str, memory: int) -> bool:
-        if name not in self._engine.modes:
+        if name not in self._engine._modes:
             return self._refuse(f'{name} is no tensor of the engine')
         address = operator.index(memory)
         if address % ALIGNMENT:
@@ -181,9 +180,9 @@ class IExecutionContext:
         return True
 
     def execute_async_v3(self, stream_handle: int) -> bool:
-        trt, number = self._engine.trt, operator.index(stream_handle)
-        trt.executed.append(self._engine.network)
-        if missing := self._engine.modes.keys() - self._addresses.keys():
+        trt, number = self._engine._trt, operator.index(stream_handle)
+        trt.executed.append(self._engine._network)
+        if missing := self._engine._modes.keys() - self._addresses.keys():
             return self._refuse(f'the address of {", ".join(sorted(missing))} is not set')
         stream = trt.cuda.find('stream', number)
         if stream is None:
@@ -197,15 +196,15 @@ class IExecutionContext:
         return bool(code == OK)
 
     def _refuse(self, why: str) -> bool:
-        log_error(self._engine.logger, why)
+        log_error(self._engine._logger, why)
         return False
 
     def _compute(self) -> CODES:
-        cuda, places = self._engine.trt.cuda, self._addresses
-        if not all(cuda.memory(places[n], size_of(n), True) for n in self._engine.modes):
+        cuda, places = self._engine._trt.cuda, self._addresses
+        if not all(cuda.memory(places[n], size_of(n), True) for n in self._engine._modes):
             return CODES.cudaErrorIllegalAddress
         image = self._array('image')[0]
-        if self._engine.network == 'segmentation':
+        if self._engine._network == 'segmentation':
             self._array('labels')[0] = formula(image)[1]
             red = image[..., 0].reshape(HEIGHT // 4, 4, WIDTH // 4, 4)
             self._array('features_4')[0, 0] = red.mean((1, 3))
