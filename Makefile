@@ -14,7 +14,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input install
 unexport AMENT_PREFIX_PATH COLCON_PREFIX_PATH LD_LIBRARY_PATH PYTHONPATH RMW_IMPLEMENTATION
 
 .DEFAULT_GOAL := help
-.PHONY: help demo picture test format clean
+.PHONY: help demo picture test gpu format clean
 
 help: ## Show what there is to make
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST))
@@ -36,6 +36,12 @@ test: $(VENV)/.test-stamp ## Check format, lint, types and imports, and run the 
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest
 
+# Which TensorRT: tensorrt-rtx for GeForce RTX, tensorrt for others, as in setup.py.
+TENSORRT ?= tensorrt-rtx
+
+gpu: $(VENV)/.gpu-$(TENSORRT)-stamp ## Prove the engines on this machine's NVIDIA GPU: out/gpu/report.md
+	$(BIN)/python -m sg_depth_ros.cli.gpu --out out/gpu --engine $(subst -,_,$(TENSORRT))
+
 format: $(VENV)/.test-stamp ## Format the code and mend what lint can mend
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
@@ -54,6 +60,11 @@ $(VENV)/.test-stamp: setup.py | $(BIN)/pip
 	@echo 'Installing all that tests need into $(VENV), with PyTorch about 7 GB; only this once.'
 	$(PIP) --editable '.[ros,train,report,test]'
 	@touch $@ $(VENV)/.demo-stamp
+
+$(VENV)/.gpu-$(TENSORRT)-stamp: setup.py | $(BIN)/pip
+	@echo 'Installing what the GPU needs into $(VENV), about 2 GB; only this once.'
+	$(PIP) --editable '.[ros,report,$(TENSORRT)]' pytest pytest-timeout
+	@touch $@
 
 # ensurepip is what Debian and Ubuntu leave out of python3.
 $(BIN)/pip:

@@ -61,6 +61,7 @@ def build(
     from sg_depth_ros.engines.tensorrt.cache import NOT_CHECKED, EngineCache
     from sg_depth_ros.engines.tensorrt.loading import obtain
     from sg_depth_ros.engines.tensorrt.orders import make_orders
+    from sg_depth_ros.engines.tensorrt.precision import format_shares, precision_shares
 
     loaded = load_bundle(bundle)
     orders = make_orders(
@@ -90,6 +91,8 @@ def build(
             bar.update(task, completed=1.0, phase='done')
         size = (len(entry.segmentation) + len(entry.depth)) / 2**20
         console.print(f'{cache.directory / order.key.file}: {size:.1f} MiB', highlight=False)
+        shares = format_shares(precision_shares(entry.products))
+        console.print(f'multiply-adds: {shares} (engine info lists them)', highlight=False)
         if entry.check == NOT_CHECKED:
             console.print(
                 'check against ONNX Runtime: not done, since no GPU here runs the engine; the '
@@ -130,11 +133,13 @@ def list_engines() -> None:
 def info(
     file: Annotated[str, typer.Argument(help='A file of the cache, as engine list names it.')],
 ) -> None:
-    """Show all that a cached engine depends on, and how its check went."""
+    """Show what a cached engine depends on, its check, and what it computes in which precision."""
     import dataclasses
 
     from sg_depth_ros.engines.tensorrt.cache import EngineCache, read_entry
+    from sg_depth_ros.engines.tensorrt.layers import node_names
     from sg_depth_ros.engines.tensorrt.orders import staleness
+    from sg_depth_ros.engines.tensorrt.precision import format_shares, precision_shares
 
     entry = read_entry(EngineCache().directory / file)
     table = Table(show_header=False)
@@ -142,7 +147,15 @@ def info(
         table.add_row(name, str(value) or 'any')
     table.add_row('check', entry.check)
     table.add_row('state', staleness(entry.key) or 'good')
-    plain_console().print(table)
+    table.add_row('multiply-adds', format_shares(precision_shares(entry.products)))
+    console = plain_console()
+    console.print(table)
+    products = Table('convolution or matrix product', 'in', 'million multiply-adds')
+    products.columns[2].justify = 'right'
+    for product in entry.products:
+        name = ' '.join(node_names(product.name)) or product.name
+        products.add_row(name, product.precision, f'{product.multiply_adds / 1e6:.1f}')
+    console.print(products)
 
 
 @app.command()

@@ -5,6 +5,9 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -21,13 +24,14 @@ from sg_depth_ros.cli.engine import app
 from sg_depth_ros.engines import create_engine
 from sg_depth_ros.engines.tensorrt import loading, orders
 from sg_depth_ros.engines.tensorrt.cache import EngineCache, write_entry
-from sg_depth_ros.engines.tensorrt.gpu import Gpu
+from sg_depth_ros.engines.tensorrt.flavour import Gpu
+from sg_depth_ros.engines.tensorrt.precision import Product
 
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> EngineCache:
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
-    monkeypatch.setattr(orders, '_gpu_at_hand', lambda: None)
+    monkeypatch.setattr(orders, 'look_for_gpu', lambda: (None, 'found no NVIDIA GPU'))
     return EngineCache()
 
 
@@ -47,11 +51,17 @@ def test_build_list_info_and_clear(formula_bundle: Bundle, cache: EngineCache) -
         assert text in listed
     shown = run('info', files[0]).stdout
     assert formula_bundle.digest in shown and 'not done' in shown
+    assert 'multiply-adds: none (' in built.stdout
 
     good = cache.list()[0].entry
     assert good is not None
-    old = dataclasses.replace(good, key=dataclasses.replace(good.key, version='1.0.0'))
+    products = (Product('[ONNX Layer: a]', 'int8', 3_000_000), Product('b', 'fp32', 1_000_000))
+    old = dataclasses.replace(
+        good, key=dataclasses.replace(good.key, version='1.0.0'), products=products
+    )
     write_entry(cache.directory / old.key.file, old)
+    shown = run('info', old.key.file).stdout
+    assert '75.0% in int8, 25.0% in fp32' in shown and '│ a ' in shown and '3.0' in shown
     (cache.directory / 'broken.engine').write_text('?')
     listed = run('list').stdout
     assert 'stale: tensorrt_rtx is' in listed and 'damaged: it is no whole engine' in listed
@@ -59,6 +69,44 @@ def test_build_list_info_and_clear(formula_bundle: Bundle, cache: EngineCache) -
     assert [x.file.name for x in cache.list()] == files
     assert '2 engines removed' in run('clear').stdout
     assert list(cache.directory.iterdir()) == []
+
+
+@pytest.mark.parametrize('missing', ['cuda', 'tensorrt_rtx'])
+def test_engines_are_listed_without_nvidias_packages(
+    formula_bundle: Bundle, cache: EngineCache, missing: str
+) -> None:
+    assert run('build', formula_bundle.path, '--compute-capability', '8.9').exit_code == 0
+    (listed,) = cache.list()
+    found = without(missing, 'engine', 'list')
+    assert found.returncode == 0, found.stderr
+    assert 'good' in found.stdout and listed.size > 0
+    shown = without(missing, 'engine', 'info', listed.file.name)
+    assert shown.returncode == 0 and formula_bundle.digest in shown.stdout
+    assert '0 engines removed' in without(missing, 'engine', 'clear', '--stale').stdout
+
+
+def test_engines_are_built_ahead_without_cuda(formula_bundle: Bundle, cache: EngineCache) -> None:
+    arguments = ('engine', 'build', str(formula_bundle.path))
+    built = without('cuda', *arguments, '--compute-capability', '8.9')
+    assert built.returncode == 0, built.stderr
+    assert len(cache.list()) == 1
+    refused = without('cuda', *arguments)
+    assert refused.returncode == 1
+    assert 'cuda-python is not installed; give --compute-capability' in refused.stderr
+
+
+def without(package: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the program where a package cannot be imported."""
+    code = (
+        f'import sys; sys.modules[{package!r}] = None; '
+        'from sg_depth_ros.cli.main import main; main()'
+    )
+    return subprocess.run(
+        [sys.executable, '-c', code, *arguments],
+        capture_output=True,
+        text=True,
+        env={**os.environ, 'COLUMNS': '200'},
+    )
 
 
 def test_a_second_build_takes_what_is_there(
@@ -86,7 +134,7 @@ def test_an_engine_that_answers_otherwise_is_shown_as_a_table(
     import cv2
     from formula import DEPTH_TEXT
 
-    monkeypatch.setattr(orders, '_gpu_at_hand', lambda: Gpu('Ada', (8, 9), '1'))
+    monkeypatch.setattr(orders, 'look_for_gpu', lambda: (Gpu('Ada', (8, 9), '1'), ''))
     wrong = make_bundle(depth=DEPTH_TEXT.replace('[100.0]', '[130.0]'), folder='wrong')
     monkeypatch.setattr(loading, '_run', lambda *_: create_engine(wrong, 'onnxruntime', 1))
     image = np.random.default_rng(0).integers(0, 256, (32, 64, 3), np.uint8)

@@ -31,13 +31,11 @@ from sg_depth_ros.engines.tensorrt.builder import build_plan  # noqa: E402
 from sg_depth_ros.engines.tensorrt.cache import NOT_CHECKED, EngineCache, Entry  # noqa: E402
 from sg_depth_ros.engines.tensorrt.flavour import (  # noqa: E402
     load_flavour,
-    make_logger,
     parse_capability,
 )
 from sg_depth_ros.engines.tensorrt.gpu import Gpu  # noqa: E402
 from sg_depth_ros.engines.tensorrt.graph import prepare_graph  # noqa: E402
 from sg_depth_ros.engines.tensorrt.orders import Order, make_orders, staleness  # noqa: E402
-from sg_depth_ros.engines.tensorrt.precision import precision_shares  # noqa: E402
 
 FLAVOUR = load_flavour('tensorrt_rtx')
 CAPABILITIES = [(8, 9), (12, 0)]
@@ -61,16 +59,6 @@ def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 def order(bundle: Bundle, **changes: object) -> Order:
     values = {'precision': bundle.manifest.precision, 'capability': (8, 9), **changes}
     return Order(bundle=bundle, flavour=FLAVOUR, **values)
-
-
-def parsed(graph: bytes) -> object:
-    """A TensorRT network, and what must live as long."""
-    logger = make_logger(trt)
-    builder = trt.Builder(logger)
-    network = builder.create_network(0)
-    parser = trt.OnnxParser(network, logger)
-    assert parser.parse(graph), logger.errors
-    return network, parser, builder, logger
 
 
 @pytest.mark.parametrize('capability', CAPABILITIES, ids=['sm89', 'sm120'])
@@ -214,7 +202,7 @@ def test_images_are_cast_before_anything_else(formula_bundle: Bundle, tmp_path: 
         'turned = Transpose<perm: ints = [0, 1, 2, 3]>(image) values = Cast<to: int = 1>(turned)',
     )
     (tmp_path / 'turned.onnx').write_bytes(graph_bytes(text))
-    parsed(prepare_graph(tmp_path / 'turned.onnx'))
+    build_plan(FLAVOUR, prepare_graph(tmp_path / 'turned.onnx'), 'fp32', go_on, (8, 9))
     before = onnx.load(formula_bundle.depth_onnx)
     assert prepare_graph(formula_bundle.depth_onnx) == before.SerializeToString()
 
@@ -226,86 +214,6 @@ def test_labels_become_bytes_from_floats(formula_bundle: Bundle) -> None:
     bytes_from = makers[makers['labels'].input[0]]
     assert bytes_from.op_type == 'Cast'
     assert bytes_from.attribute[0].i == onnx.TensorProto.FLOAT
-
-
-CONVOLUTIONS = """
-<ir_version: 8, opset_import: ["": 18]>
-g ({kind}[1,4,8,8] x, float[8,4,3,3] w32, {kind}[8,4,3,3] w) => (float[1,8,6,6] y)
-{{
-  a = Conv(x, w)
-  b = Cast<to: int = 1>(a)
-  {exponential}
-  {last}
-}}
-"""
-
-
-def convolutions(kind: str, exact_exponential: bool = True, mixed: bool = False) -> object:
-    fill = {
-        'kind': kind,
-        'exponential': 'y = Exp(b)' if exact_exponential else 'e = Exp(a)',
-        'last': '' if exact_exponential else 'y = Cast<to: int = 1>(e)',
-    }
-    if mixed:
-        fill['exponential'] = 'c = Cast<to: int = 1>(x) d = Conv(c, w32) y = Add(b, d)'
-    return parsed(onnx.parser.parse_model(CONVOLUTIONS.format(**fill)).SerializeToString())
-
-
-QUANTISED = """
-<ir_version: 8, opset_import: ["": 18]>
-g (float[1,4,8,8] x, float[8,4,3,3] w) => (float[1,8,4,4] y)
-<float s = {{0.1}}, int8 z = {{0}}>
-{{
-  a = QuantizeLinear(x, s, z)
-  b = DequantizeLinear(a, s, z)
-  c = Conv({first}, k)
-  y = Conv(c, l)
-}}
-"""
-
-
-def quantised(first: str) -> object:
-    model = onnx.parser.parse_model(QUANTISED.format(first=first))
-    rng = np.random.default_rng(0)
-    for name, channels in (('k', 4), ('l', 8)):
-        kernel = rng.normal(size=(8, channels, 3, 3)).astype(np.float32)
-        model.graph.initializer.append(onnx.numpy_helper.from_array(kernel, name))
-    return parsed(model.SerializeToString())
-
-
-def test_eight_bits_are_those_before_the_multiply_adds() -> None:
-    from sg_depth_ros.engines.tensorrt.precision import check_types
-
-    network = quantised('b')[0]
-    shares = precision_shares(trt, network)
-    assert shares == {'int8': pytest.approx(9 / 17), 'fp32': pytest.approx(8 / 17)}
-    check_types(trt, network, 'int8')
-    with pytest.raises(EngineError, match='in fp16 does'):
-        check_types(trt, network, 'fp16')
-    with pytest.raises(EngineError, match='has quantised values, yet'):
-        check_types(trt, quantised('x')[0], 'int8')
-
-
-def test_multiply_adds_are_counted_by_their_precision() -> None:
-    from sg_depth_ros.engines.tensorrt.precision import check_types
-
-    whole, half = convolutions('float')[0], convolutions('float16')[0]
-    mixed = convolutions('float16', mixed=True)[0]
-    assert precision_shares(trt, whole) == {'fp32': 1}
-    assert precision_shares(trt, half) == {'fp16': 1}
-    assert precision_shares(trt, mixed) == {'fp16': 0.5, 'fp32': 0.5}
-    check_types(trt, whole, 'fp32')
-    check_types(trt, half, 'fp16')
-    with pytest.raises(EngineError, match=r'in fp16 does .* 100\.0% in fp32, expected at least'):
-        check_types(trt, whole, 'fp16')
-    with pytest.raises(EngineError, match=r'50\.0% in fp16, 50\.0% in fp32'):
-        check_types(trt, mixed, 'fp16')
-    with pytest.raises(EngineError, match='in fp32 does'):
-        check_types(trt, half, 'fp32')
-    with pytest.raises(EngineError, match='in int8 does'):
-        check_types(trt, half, 'int8')
-    with pytest.raises(EngineError, match=r'exponentials .* in less than fp32'):
-        check_types(trt, convolutions('float16', exact_exponential=False)[0], 'fp16')
 
 
 def test_a_precision_that_cannot_be_had_is_refused_before_the_work(
@@ -449,7 +357,7 @@ def test_tensorrt_itself_builds_for_its_own_gpu_alone(
 ) -> None:
     plain = dataclasses.replace(FLAVOUR, name='tensorrt', version='10.3.0')
     monkeypatch.setattr(orders, 'load_flavour', lambda name: plain)
-    monkeypatch.setattr(orders, 'find_gpu', lambda: ADA)
+    monkeypatch.setattr(gpu, 'find_gpu', lambda: ADA)
     with pytest.raises(EngineError, match='builds for the GPU at hand alone'):
         make_orders(formula_bundle, 'tensorrt', capabilities='8.9')
     (made,) = make_orders(formula_bundle)
@@ -467,7 +375,7 @@ def test_without_tensorrt_the_message_says_how_to_get_it(
     def missing(name: str) -> None:
         raise ModuleNotFoundError(f'No module named {name!r}', name=name)
 
-    monkeypatch.setattr(orders, 'find_gpu', lambda: ADA)
+    monkeypatch.setattr(gpu, 'find_gpu', lambda: ADA)
     monkeypatch.setattr(orders, 'load_flavour', missing)
     with pytest.raises(EngineError, match=r'comes with JetPack.*pip install tensorrt-rtx'):
         make_orders(formula_bundle)
@@ -503,7 +411,7 @@ def test_a_gpu_that_fails_is_worth_a_warning_and_fails_where_it_was_chosen(
         raise gpu.GpuError('the GPU is out of memory')
 
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
-    monkeypatch.setattr(loading, 'find_gpu', lambda: ADA)
+    monkeypatch.setattr(gpu, 'find_gpu', lambda: ADA)
     monkeypatch.setattr(loading, 'obtain', fail)
     create_engine(formula_bundle, threads=1).close()
     assert [r.levelname for r in caplog.records if 'out of memory' in r.message] == ['WARNING']
@@ -543,7 +451,7 @@ def test_the_registry_asks_for_the_precision(
         asked.append(order)
         raise EngineCancelled
 
-    monkeypatch.setattr(loading, 'find_gpu', lambda: ADA)
+    monkeypatch.setattr(gpu, 'find_gpu', lambda: ADA)
     monkeypatch.setattr(loading, 'obtain', obtain)
     with pytest.raises(EngineCancelled):
         create_engine(formula_bundle, 'tensorrt_rtx')

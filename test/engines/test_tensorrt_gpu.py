@@ -17,13 +17,14 @@ pytest.importorskip('onnx', reason='onnx is not installed')
 pytest.importorskip('cuda.bindings.runtime', reason='cuda-python is not installed')
 
 from sg_depth_ros.bundle import Bundle, load_bundle
-from sg_depth_ros.engines import Engine, create_engine
+from sg_depth_ros.engines import Engine, Precision, create_engine
 from sg_depth_ros.engines.check_images import street_images
 from sg_depth_ros.engines.comparison import require_agreement
 from sg_depth_ros.engines.shared import SharedEngine
 from sg_depth_ros.engines.tensorrt import gpu, loading
 from sg_depth_ros.engines.tensorrt.cache import NOT_CHECKED, EngineCache
 from sg_depth_ros.engines.tensorrt.flavour import load_flavour
+from sg_depth_ros.engines.tensorrt.precision import precision_shares
 
 pytestmark = pytest.mark.gpu
 
@@ -76,15 +77,29 @@ def test_it_runs_as_cuda_graphs(
     assert 'without a CUDA graph' not in caplog.text
 
 
-@pytest.mark.parametrize('name', ['small', 'sg_depth_small'])
+@pytest.mark.parametrize(
+    ('name', 'precision'),
+    [
+        ('small', 'fp32'),
+        ('sg_depth_small', 'fp32'),
+        ('sg_depth_small', 'fp16'),
+        ('sg_depth_small_int8', 'int8'),
+    ],
+)
 def test_real_networks_agree_with_onnx_runtime(
-    make: Make, network_bundle: Bundle, name: str
+    make: Make, network_bundle: Bundle, name: str, precision: Precision
 ) -> None:
+    """And TensorRT, of whichever version, tells in which precision it computes them."""
     bundle = network_bundle if name == 'small' else load_bundle(name)
     reference = create_engine(bundle, 'onnxruntime')
     spec = bundle.manifest.input
-    require_agreement(make(bundle), reference, street_images(spec.width, spec.height), 'fp32')
+    engine = make(bundle, precision=precision)
+    require_agreement(engine, reference, street_images(spec.width, spec.height), precision)
     reference.close()
+    (listed,) = EngineCache().list()
+    assert listed.entry is not None
+    shares = precision_shares(listed.entry.products)
+    assert shares.keys() <= {precision, 'fp32'} and shares[precision] > 0.5, shares
 
 
 def test_the_engine_is_checked_and_kept(

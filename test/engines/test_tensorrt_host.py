@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 pytest.importorskip('cuda.bindings.runtime', reason='cuda-python is not installed')
 
-from fake_gpu import CODES, FakeCuda, FakeTensorRt
+from fake_cuda import CODES, FakeCuda
+from fake_tensorrt import FakeTensorRt
 
 from sg_depth_ros.bundle import Bundle, BundleError
 from sg_depth_ros.engines import EngineError

@@ -17,6 +17,7 @@ from sg_depth_ros.engines.protocol import go_on  # noqa: E402
 from sg_depth_ros.engines.tensorrt.builder import build_plan  # noqa: E402
 from sg_depth_ros.engines.tensorrt.flavour import load_flavour  # noqa: E402
 from sg_depth_ros.engines.tensorrt.graph import prepare_graph  # noqa: E402
+from sg_depth_ros.engines.tensorrt.precision import check_eight_bits  # noqa: E402
 from sg_depth_ros.export import (  # noqa: E402
     DepthGraph,
     SegmentationGraph,
@@ -70,11 +71,13 @@ def in_eight_bits(file: Path) -> Path:
 
 def builds_in_every_precision(file: Path) -> None:
     """The builder itself proves that the types are those of the precision."""
-    whole = build_plan(FLAVOUR, prepare_graph(file), 'fp32', go_on, (8, 9))
-    half = build_plan(FLAVOUR, prepare_graph(file, halve=True), 'fp16', go_on, (12, 0))
+    whole = build_plan(FLAVOUR, prepare_graph(file), 'fp32', go_on, (8, 9)).data
+    half = build_plan(FLAVOUR, prepare_graph(file, halve=True), 'fp16', go_on, (12, 0)).data
     assert len(half) < 0.8 * len(whole)
-    eight_bits = build_plan(FLAVOUR, prepare_graph(in_eight_bits(file)), 'int8', go_on, (8, 9))
-    assert len(eight_bits) < len(whole)
+    graph = prepare_graph(in_eight_bits(file), float_depthwise=FLAVOUR.fills_depthwise)
+    eight_bits = build_plan(FLAVOUR, graph, 'int8', go_on, (8, 9))
+    check_eight_bits(eight_bits.products)
+    assert len(eight_bits.data) < len(whole)
 
 
 @pytest.mark.parametrize('name', ENCODERS)

@@ -8,7 +8,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 from sg_depth_ros.engines.protocol import EngineCancelled, EngineError, Precision, Progress
 from sg_depth_ros.engines.tensorrt.flavour import (
@@ -17,7 +17,15 @@ from sg_depth_ros.engines.tensorrt.flavour import (
     format_capability,
     make_logger,
 )
-from sg_depth_ros.engines.tensorrt.precision import check_types
+from sg_depth_ros.engines.tensorrt.layers import as_built
+from sg_depth_ros.engines.tensorrt.precision import Product, check_types, find_products
+
+
+class Plan(NamedTuple):
+    """A serialised engine, and what it multiplies in which precision."""
+
+    data: bytes
+    products: list[Product]
 
 
 def build_plan(
@@ -27,7 +35,7 @@ def build_plan(
     progress: Progress,
     capability: Capability | None = None,
     workspace_mib: int | None = None,
-) -> bytes:
+) -> Plan:
     """Build one network; blocks, but lets other Python threads run.
 
     :param graph: an ONNX model whose types are those that the engine is to compute with
@@ -53,7 +61,10 @@ def build_plan(
             'export the bundle again, or choose another engine'
         )
     check_types(trt, network, precision)
+    products = find_products(trt, network)
     config = builder.create_builder_config()
+    # Or the builder's list of layers would have their names alone.
+    config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
     if workspace_mib is not None:
         config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, workspace_mib << 20)
     if hasattr(trt.BuilderFlag, 'REQUIRE_USER_ALLOCATION'):
@@ -70,7 +81,7 @@ def build_plan(
         raise monitor.interruption
     if plan is None:
         raise _failure(flavour, 'cannot build the engine', messages)
-    return bytes(plan)
+    return Plan(bytes(plan), as_built(products, messages.layers))
 
 
 def _target(flavour: Flavour, capability: Capability | None) -> Any:

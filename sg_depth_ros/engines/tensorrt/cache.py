@@ -25,6 +25,7 @@ from pathlib import Path
 
 from sg_depth_ros.engines.comparison import ComparisonError
 from sg_depth_ros.engines.protocol import EngineCancelled, Progress
+from sg_depth_ros.engines.tensorrt.precision import Product
 from sg_depth_ros.files import atomic_path
 
 SUFFIX = '.engine'
@@ -81,6 +82,8 @@ class Entry:
     depth: bytes
     check: str = NOT_CHECKED
     """How it compared with ONNX Runtime on a GPU."""
+    products: tuple[Product, ...] = ()
+    """What both networks multiply, in the precision that the engine does it in."""
 
 
 @dataclass(frozen=True)
@@ -247,6 +250,8 @@ def read_entry(path: Path, key: EngineKey | None = None) -> Entry:
             segmentation, depth = (archive.read(name) for name in _PLANS)
         found = EngineKey(**description['key'])
         hashes, check = description['sha256'], str(description['check'])
+        # Engines of earlier versions have none; they are stale, and yet to be listed.
+        products = tuple(Product(*product) for product in description.get('products', ()))
     except OSError:
         raise
     except Exception as error:  # a damaged archive can raise about anything
@@ -255,7 +260,7 @@ def read_entry(path: Path, key: EngineKey | None = None) -> Entry:
         raise DamagedError('its checksum is wrong')
     if key is not None and found != dataclasses.replace(key, bundle=found.bundle):
         raise DamagedError('it was built for something else')
-    return Entry(found, segmentation, depth, check)
+    return Entry(found, segmentation, depth, check, products)
 
 
 def write_entry(path: Path, entry: Entry) -> None:
@@ -265,6 +270,7 @@ def write_entry(path: Path, entry: Entry) -> None:
         'key': dataclasses.asdict(entry.key),
         'sha256': [hashlib.sha256(plan).hexdigest() for plan in plans],
         'check': entry.check,
+        'products': entry.products,
     }
     contents = (json.dumps(description, indent=2).encode(), *plans)
     with atomic_path(path) as temporary, zipfile.ZipFile(temporary, 'w') as archive:

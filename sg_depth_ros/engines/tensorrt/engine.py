@@ -23,8 +23,8 @@ from sg_depth_ros.engines.protocol import (
     check_signature,
     tensor_spec,
 )
-from sg_depth_ros.engines.tensorrt.flavour import Flavour, make_logger
-from sg_depth_ros.engines.tensorrt.gpu import Gpu, GpuResources, milliseconds
+from sg_depth_ros.engines.tensorrt.flavour import Flavour, Gpu, make_logger
+from sg_depth_ros.engines.tensorrt.gpu import GpuResources, milliseconds
 
 _log = logging.getLogger(__name__)
 
@@ -58,6 +58,8 @@ class Networks:
         context = engine.create_execution_context()
         if context is None:
             raise self.error('has no memory for another camera')
+        # Engines are built to tell of their layers, which would cost time at each run.
+        context.nvtx_verbosity = self.flavour.trt.ProfilingVerbosity.NONE
         for name in self._names(engine):
             if not context.set_tensor_address(name, addresses[name]):
                 raise self.error(f'does not take the memory of {name}')
@@ -149,8 +151,9 @@ class TensorRtEngine:
 
     def close(self) -> None:
         """Free contexts, stream and buffers; the weights go with the last camera."""
-        self._contexts = []
+        # What is queued still uses the contexts: this waits for it.
         self._resources.close()
+        self._contexts = []
 
     def _segment(self) -> None:
         """Queue the way from the image to labels and features."""

@@ -12,15 +12,24 @@ from __future__ import annotations
 import importlib
 import logging
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sg_depth_ros.engines.protocol import EngineError
+from sg_depth_ros.engines.tensorrt.layers import HEADING
 
 Capability = tuple[int, int]
 """Compute capability of a GPU, such as (8, 9)."""
 
 _OLDEST = 10
 _log = logging.getLogger(__name__)
+
+
+class Gpu(NamedTuple):
+    """The first GPU that this process may use; CUDA_VISIBLE_DEVICES chooses another one."""
+
+    name: str
+    capability: Capability
+    driver: str
 
 
 @dataclass(frozen=True)
@@ -35,6 +44,15 @@ class Flavour:
     @property
     def builds_ahead(self) -> bool:
         """Whether it builds for GPUs that are not at hand."""
+        return self.name == 'tensorrt_rtx'
+
+    @property
+    def fills_depthwise(self) -> bool:
+        """Whether it computes a depthwise convolution in eight bits as one of four channels each.
+
+        Three of them are zeros, which its engines hold at the size of the image, and which a
+        kernel of its own sets between the values at each run.
+        """
         return self.name == 'tensorrt_rtx'
 
     @property
@@ -54,8 +72,13 @@ def load_flavour(name: str) -> Flavour:
     :raises ImportError: if it is not installed, or lacks its libraries
     :raises EngineError: if it is too old
     """
-    trt = importlib.import_module(name)
-    version: str = trt.__version__
+    try:
+        trt = importlib.import_module(name)
+    except OSError as error:  # what loads its libraries
+        raise ImportError(f'{name} cannot load its libraries: {error}', name=name) from error
+    version: str = getattr(trt, '__version__', '')
+    if not version:  # a folder of that name, such as the type stubs that tensorrt-stubs installs
+        raise ModuleNotFoundError(f'No module named {name!r}', name=name)
     if name == 'tensorrt' and int(version.partition('.')[0]) < _OLDEST:
         raise EngineError(f'found TensorRT {version}, expected {_OLDEST} or later; update it')
     return Flavour(name, version, trt)
@@ -77,18 +100,22 @@ def format_capability(capability: Capability) -> str:
 def make_logger(trt: Any) -> Any:
     """Give a TensorRT logger that passes messages on to Python's logging.
 
-    Its ``errors`` are a list of the sentences of what went wrong.
+    Its ``errors`` are a list of the sentences of what went wrong, its ``layers`` what a builder
+    has written of an engine's layers.
     """
 
     class Messages(trt.ILogger):  # type: ignore[misc, name-defined]
         def __init__(self) -> None:
             super().__init__()
             self.errors: list[str] = []
+            self.layers = ''
 
         def log(self, severity: Any, message: str) -> None:
             sentence = ' '.join(message.split())
             if severity in (self.Severity.INTERNAL_ERROR, self.Severity.ERROR):
                 self.errors.append(sentence)
+            if message.startswith(HEADING):
+                self.layers = message
             # The caller raises an error of these; TensorRT's chatter is for debugging.
             _log.debug('%s: %s', severity.name, sentence)
 

@@ -8,14 +8,14 @@ import ctypes
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from cuda.bindings import runtime as cuda
 from numpy.typing import NDArray
 
 from sg_depth_ros.engines.protocol import EngineError, NoDeviceError, TensorSpec
-from sg_depth_ros.engines.tensorrt.flavour import Capability
+from sg_depth_ros.engines.tensorrt.flavour import Gpu
 
 _DRIVER = Path('/sys/module/nvidia/version')
 _OUT_OF_MEMORY = cuda.cudaError_t.cudaErrorMemoryAllocation
@@ -23,14 +23,6 @@ _OUT_OF_MEMORY = cuda.cudaError_t.cudaErrorMemoryAllocation
 
 class GpuError(EngineError):
     """CUDA reported an error."""
-
-
-class Gpu(NamedTuple):
-    """The first GPU that this process may use; CUDA_VISIBLE_DEVICES chooses another one."""
-
-    name: str
-    capability: Capability
-    driver: str
 
 
 def find_gpu() -> Gpu:

@@ -10,7 +10,7 @@ from typing import Any
 from sg_depth_ros.bundle import Bundle
 from sg_depth_ros.engines.protocol import IMAGE, EngineError, Precision
 
-RECIPE = 3
+RECIPE = 4
 """Counts the changes of what is made here, since cached engines depend on it."""
 
 
@@ -30,10 +30,12 @@ def check_precision(bundle: Bundle, precision: Precision) -> None:
     )
 
 
-def prepare_graph(file: Path, halve: bool = False) -> bytes:
+def prepare_graph(file: Path, halve: bool = False, float_depthwise: bool = False) -> bytes:
     """Give a serialised ONNX model that TensorRT can parse.
 
     :param halve: whether to make fp16 of a graph in fp32
+    :param float_depthwise: whether to compute quantised depthwise convolutions in float, between
+        the same eight-bit values
     """
     import onnx
 
@@ -44,6 +46,8 @@ def prepare_graph(file: Path, halve: bool = False) -> bytes:
         from sg_depth_ros.bundle.half_precision import signed_integers
 
         model = signed_integers(model)
+        if float_depthwise:
+            _float_depthwise(model)
     if halve:
         from sg_depth_ros.bundle.half_precision import half_precision
 
@@ -82,3 +86,30 @@ def _cast_labels_from_floats(model: Any) -> None:
             cast = helper.make_node('Cast', node.input, [values], values, to=TensorProto.FLOAT)
             node.input[0] = values
             graph.node.insert(index, cast)
+
+
+def _float_depthwise(model: Any) -> None:
+    """Give depthwise convolutions their kernels in float, of the values that eight bits had."""
+    from onnx import numpy_helper
+
+    graph = model.graph
+    tensors = {tensor.name: tensor for tensor in graph.initializer}
+    makers = {node.output[0]: node for node in graph.node}
+    for node in list(graph.node):
+        if node.op_type != 'Conv':
+            continue
+        maker = makers.get(node.input[1])
+        if maker is None or maker.op_type != 'DequantizeLinear':
+            continue
+        kernel, scale, zero = (numpy_helper.to_array(tensors[name]) for name in maker.input)
+        group = next((a.i for a in node.attribute if a.name == 'group'), 1)
+        if group == 1 or kernel.shape[1] != 1:
+            continue
+        steps = kernel.astype(scale.dtype) - zero.astype(scale.dtype).reshape(-1, 1, 1, 1)
+        values = steps * scale.reshape(-1, 1, 1, 1)
+        graph.initializer.append(numpy_helper.from_array(values, maker.output[0]))
+        graph.node.remove(maker)
+    used = {name for node in graph.node for name in node.input}
+    kept = [tensor for tensor in graph.initializer if tensor.name in used]
+    del graph.initializer[:]
+    graph.initializer.extend(kept)

@@ -24,13 +24,16 @@ from sg_depth_ros.engines.protocol import (
     available_cores,
     go_on,
 )
-from sg_depth_ros.engines.tensorrt.builder import build_plan
+from sg_depth_ros.engines.tensorrt.builder import Plan, build_plan
 from sg_depth_ros.engines.tensorrt.cache import NOT_CHECKED, EngineCache, Entry
-from sg_depth_ros.engines.tensorrt.engine import Networks, TensorRtEngine
-from sg_depth_ros.engines.tensorrt.flavour import load_flavour
-from sg_depth_ros.engines.tensorrt.gpu import Gpu, find_gpu
+from sg_depth_ros.engines.tensorrt.flavour import Gpu, load_flavour
 from sg_depth_ros.engines.tensorrt.graph import prepare_graph
 from sg_depth_ros.engines.tensorrt.orders import Order
+from sg_depth_ros.engines.tensorrt.precision import (
+    check_eight_bits,
+    format_shares,
+    precision_shares,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -46,6 +49,9 @@ def open_tensorrt_rtx(bundle: Bundle, options: EngineOptions) -> Engine:
 
 
 def _open(name: str, bundle: Bundle, options: EngineOptions) -> Engine:
+    # Here, as building for other machines does without CUDA.
+    from sg_depth_ros.engines.tensorrt.gpu import find_gpu
+
     gpu = find_gpu()  # before TensorRT, whose libraries take a while to load
     flavour = load_flavour(name)
     precision = options.precision or bundle.manifest.precision
@@ -81,7 +87,7 @@ def build(order: Order, progress: Progress = go_on) -> Entry:
     """Build both networks; raises EngineError and EngineCancelled."""
     bundle, start = order.bundle, perf_counter()
 
-    def plan(network: str, file: Path, half: int) -> bytes:
+    def plan(network: str, file: Path, half: int) -> Plan:
         def report(phase: str, fraction: float) -> bool:
             return progress(f'{network}: {phase}', (half + fraction) / 2)
 
@@ -89,7 +95,11 @@ def build(order: Order, progress: Progress = go_on) -> Entry:
             raise EngineCancelled('the build was stopped')
         return build_plan(
             order.flavour,
-            prepare_graph(file, halve=order.precision != bundle.manifest.precision),
+            prepare_graph(
+                file,
+                halve=order.precision != bundle.manifest.precision,
+                float_depthwise=order.flavour.fills_depthwise,
+            ),
             order.precision,
             report,
             order.capability,
@@ -98,8 +108,16 @@ def build(order: Order, progress: Progress = go_on) -> Entry:
 
     segmentation = plan('segmentation', bundle.segmentation_onnx, 0)
     depth = plan('depth', bundle.depth_onnx, 1)
-    _log.info('built an engine of %s in %.1f s', bundle.manifest.name, perf_counter() - start)
-    return Entry(order.key, segmentation, depth)
+    products = (*segmentation.products, *depth.products)
+    if order.precision == 'int8':
+        check_eight_bits(products)
+    _log.info(
+        'built an engine of %s in %.1f s; multiply-adds: %s',
+        bundle.manifest.name,
+        perf_counter() - start,
+        format_shares(precision_shares(products)),
+    )
+    return Entry(order.key, segmentation.data, depth.data, products=products)
 
 
 def check(
@@ -136,7 +154,9 @@ def _checked(order: Order, entry: Entry, progress: Progress) -> Entry:
     return dataclasses.replace(entry, check=str(comparison))
 
 
-def _run(order: Order, gpu: Gpu, entry: Entry) -> TensorRtEngine:
+def _run(order: Order, gpu: Gpu, entry: Entry) -> Engine:
+    from sg_depth_ros.engines.tensorrt.engine import Networks, TensorRtEngine
+
     return TensorRtEngine(
         Networks(order.flavour, gpu, order.bundle, entry.segmentation, entry.depth)
     )

@@ -22,11 +22,11 @@ from sg_depth_ros.engines.tensorrt.cache import EngineKey
 from sg_depth_ros.engines.tensorrt.flavour import (
     Capability,
     Flavour,
+    Gpu,
     format_capability,
     load_flavour,
     parse_capability,
 )
-from sg_depth_ros.engines.tensorrt.gpu import Gpu, find_gpu
 from sg_depth_ros.engines.tensorrt.graph import RECIPE, check_precision
 
 FLAVOURS = ('tensorrt', 'tensorrt_rtx')
@@ -95,7 +95,7 @@ def make_orders(
     :raises ValueError: if ``capabilities`` are none, or ``check_on`` cannot be read
     """
     targets = [parse_capability(text) for text in capabilities.split(',') if text.strip()]
-    gpu = _gpu_at_hand()
+    gpu, reason = look_for_gpu()
     if targets:
         found = _installed((flavour or 'tensorrt_rtx',))
         if not found.builds_ahead:
@@ -105,8 +105,7 @@ def make_orders(
             )
     elif gpu is None:
         raise EngineError(
-            'found no NVIDIA GPU to build for; give --compute-capability to build for another '
-            'machine with TensorRT-RTX'
+            f'{reason}; give --compute-capability to build for another machine with TensorRT-RTX'
         )
     else:
         found, targets = _installed((flavour,) if flavour else FLAVOURS), [gpu.capability]
@@ -136,19 +135,29 @@ def staleness(key: EngineKey) -> str:
         here = load_flavour(key.flavour)
     except ImportError:
         return ''  # perhaps in another environment
+    except EngineError as error:
+        return f'stale: {error}'
     if here.version != key.version:
         return f'stale: {here.name} is {here.version} now'
-    gpu = _gpu_at_hand()
+    gpu, _ = look_for_gpu()
     if key.gpu and gpu and (gpu.name, gpu.driver) != (key.gpu, key.driver):
         return f'stale: the GPU is {gpu.name}, driver {gpu.driver}, now'
     return ''
 
 
-def _gpu_at_hand() -> Gpu | None:
+def look_for_gpu() -> tuple[Gpu | None, str]:
+    """Give the GPU at hand, or None and why there is none.
+
+    Engines are listed, and built for other machines, without CUDA's packages too.
+    """
     try:
-        return find_gpu()
-    except NoDeviceError:
-        return None
+        from sg_depth_ros.engines.tensorrt.gpu import find_gpu
+    except ImportError:
+        return None, 'cannot look for a GPU, as cuda-python is not installed'
+    try:
+        return find_gpu(), ''
+    except NoDeviceError as error:
+        return None, str(error)
 
 
 def _installed(names: Iterable[str]) -> Flavour:

@@ -2,21 +2,34 @@
 # SPDX-License-Identifier: Apache-2.0
 """That a network computes in the precision that it was asked for, found before it is built.
 
-TensorRT keeps strictly to the types of a strongly typed network, so what holds for the network
-holds for the engine.
+TensorRT keeps strictly to the types of a strongly typed network: it computes nothing in fewer
+bits. What it makes of quantised values is found in the engine, see ``layers``.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
 
 from sg_depth_ros.engines.protocol import EngineError, Precision
 
 MIN_SHARE: dict[Precision, float] = {'fp32': 1.0, 'fp16': 0.9, 'int8': 0.0}
-"""Least share of the multiply-adds that must be in the precision; the rest is in fp32. What bears
-no eight bits is found when a bundle is quantised, and may be one of its networks as a whole."""
+"""Least share of a network's multiply-adds that must be in the precision; the rest is in fp32.
+What bears no eight bits is found when a bundle is quantised, and may be one of its networks as a
+whole."""
+MIN_EIGHT_BITS = 0.5
+"""Least share of the multiply-adds of both networks that an engine in int8 does in int8."""
 _TYPE_NAMES = {'FLOAT': 'fp32', 'HALF': 'fp16', 'INT8': 'int8'}
+
+
+class Product(NamedTuple):
+    """A convolution or matrix product; other layers do next to nothing."""
+
+    name: str
+    """TensorRT's words for the nodes of the ONNX graph that it comes from."""
+    precision: str
+    multiply_adds: int
 
 
 def check_types(trt: Any, network: Any, precision: Precision) -> None:
@@ -26,8 +39,8 @@ def check_types(trt: Any, network: Any, precision: Precision) -> None:
     quantised must be for some of them; and exponentials, those of PAC, must be in fp32: their
     arguments reach far beyond fp16.
     """
-    shares = precision_shares(trt, network)
-    found = ', '.join(f'{part:.1%} in {name}' for name, part in sorted(shares.items()))
+    shares = precision_shares(find_products(trt, network))
+    found = format_shares(shares)
     if shares and (
         shares.get(precision, 0.0) < MIN_SHARE[precision]
         or not shares.keys() <= {precision, 'fp32'}
@@ -57,22 +70,53 @@ def check_types(trt: Any, network: Any, precision: Precision) -> None:
         )
 
 
-def precision_shares(trt: Any, network: Any) -> dict[str, float]:
-    """Give the share of the multiply-adds of a network by the precision they are done in."""
+def check_eight_bits(products: Iterable[Product]) -> None:
+    """Raise EngineError if an engine in int8, both networks of it, is mostly something else."""
+    shares = precision_shares(products)
+    if shares.get('int8', 0.0) < MIN_EIGHT_BITS:
+        raise EngineError(
+            f'an engine to be computed in int8 does its multiply-adds {format_shares(shares)}, '
+            f'expected at least {MIN_EIGHT_BITS:.0%} in int8; quantise the bundle again with a '
+            'larger --max-loss, or take the one in float32 that it was made of'
+        )
+
+
+def find_products(trt: Any, network: Any) -> list[Product]:
+    """Give what a parsed network multiplies, each with the precision that its types ask for."""
     layers = list(_layers(network))
-    producers = {layer.get_output(i).name: layer for layer in layers for i in _outputs(layer)}
-    counts: Counter[str] = Counter()
+    makers = {
+        layer.get_output(i).name: layer for layer in layers for i in range(layer.num_outputs)
+    }
+    products = []
     for layer in layers:
         count = _multiply_adds(trt, layer)
         if not count:
             continue
-        source = layer.get_input(0)
-        producer = producers.get(source.name)
-        quantised = producer is not None and producer.type == trt.LayerType.DEQUANTIZE
-        name = 'int8' if quantised else _TYPE_NAMES.get(source.dtype.name, source.dtype.name)
-        counts[name] += count
-    total = counts.total()
+        sources = [layer.get_input(i) for i in range(layer.num_inputs)][:2]
+        found = [makers.get(source.name) for source in sources]
+        # A kernel in float is no input but part of the layer.
+        quantised = len(found) == 2 and all(
+            maker is not None and maker.type == trt.LayerType.DEQUANTIZE for maker in found
+        )
+        kind = sources[0].dtype.name
+        name = 'int8' if quantised else _TYPE_NAMES.get(kind, kind)
+        products.append(Product(layer.metadata or layer.name, name, count))
+    return products
+
+
+def precision_shares(products: Iterable[Product]) -> dict[str, float]:
+    """Give the share of the multiply-adds by the precision they are done in."""
+    counts: Counter[str] = Counter()
+    for product in products:
+        counts[product.precision] += product.multiply_adds
+    total = sum(counts.values())
     return {name: count / total for name, count in counts.items()}
+
+
+def format_shares(shares: dict[str, float]) -> str:
+    """Write shares as ``90.0% in int8, 10.0% in fp32``, the largest first."""
+    ordered = sorted(shares.items(), key=lambda item: (-item[1], item[0]))
+    return ', '.join(f'{part:.1%} in {name}' for name, part in ordered) or 'none'
 
 
 def _multiply_adds(trt: Any, layer: Any) -> int:
@@ -99,9 +143,5 @@ def _typed(trt: Any, layer: Any, name: str) -> Any:
     return layer
 
 
-def _layers(network: Any) -> Any:
+def _layers(network: Any) -> Iterator[Any]:
     return (network.get_layer(i) for i in range(network.num_layers))
-
-
-def _outputs(layer: Any) -> range:
-    return range(layer.num_outputs)
