@@ -9,6 +9,7 @@ most of them shape arithmetic.
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -35,6 +36,12 @@ from sg_depth_ros.training.warm_start import licence_of
 OPSET = 18
 MAX_DEPTH_ERROR = {'fp32': 1e-4, 'fp16': 0.05}
 """Largest relative error of depth that an export may have against torch, by precision."""
+ROUNDING = 8.0
+"""So many times the error that float32 makes in torch itself an export may make, each against
+float64. Some networks amplify rounding, PackNet by its many normalisations; a run-time adds the
+same numbers in another order."""
+MOST_ROUNDING = 0.02
+"""But not more: a network that amplifies rounding so much answers by chance."""
 ERROR_PERCENTILE = {'fp32': 100, 'fp16': 99}
 """Of the pixels that it is asked of. A network amplifies rounding where an image excites it as no
 real one does: at the corners of random blocks. What is translated wrongly is off everywhere."""
@@ -62,7 +69,7 @@ class SegmentationGraph(nn.Module):
 
     def forward(self, image_bhw3: Tensor) -> tuple[Tensor, ...]:
         """From uint8 RGB (B, H, W, 3) to uint8 labels (B, H, W) and features (B, D, H/s, W/s)."""
-        features, logits_bchw = self.network(_as_network_input(image_bhw3))
+        features, logits_bchw = self.network(_as_network_input(image_bhw3, self.network))
         # Along the innermost axis: OpenVINO takes 5 ms for it, and 14 across planes.
         labels_bhw = logits_bchw.permute(0, 2, 3, 1).argmax(-1).to(torch.uint8)
         return labels_bhw, *(features[stride] for stride in self.strides)
@@ -82,7 +89,8 @@ class DepthGraph(nn.Module):
     def forward(self, image_bhw3: Tensor, *features: Tensor) -> Tensor:
         """From uint8 RGB (B, H, W, 3) and features to depth (B, H, W)."""
         by_stride = dict(zip(self.strides, features, strict=True))
-        inverse_depths = self.network(_as_network_input(image_bhw3), by_stride or None)
+        image_bchw = _as_network_input(image_bhw3, self.network)
+        inverse_depths = self.network(image_bchw, by_stride or None)
         depth_bhw: Tensor = inverse_depths[0].squeeze(1).reciprocal()
         return depth_bhw
 
@@ -138,7 +146,7 @@ def export_checkpoint(
     image_bhw3 = torch.zeros(1, height, width, 3, dtype=torch.uint8)
     # Not inference_mode: torch.export refuses its tensors and takes a much slower way.
     with torch.no_grad():
-        classes = segmentation(_as_network_input(image_bhw3))[1].shape[1]
+        classes = segmentation(_as_network_input(image_bhw3, segmentation))[1].shape[1]
         features = seg_graph(image_bhw3)[1:]
     if classes != len(labels):
         raise ExportError(
@@ -187,11 +195,12 @@ def export_checkpoint(
     return load_bundle(out)
 
 
-def _as_network_input(image_bhw3: Tensor) -> Tensor:
-    """Turn uint8 RGB (B, H, W, 3) into float32 (B, 3, H, W) in 0..1."""
+def _as_network_input(image_bhw3: Tensor, network: nn.Module) -> Tensor:
+    """Turn uint8 RGB (B, H, W, 3) into (B, 3, H, W) in 0..1, in the precision of the weights."""
     # Contiguous, as torch's group normalisation is a hundred times less exact on channels that lie
     # together: depth of a PackNet would differ from every run-time's by more than is allowed.
-    return image_bhw3.float().permute(0, 3, 1, 2).contiguous() / 255
+    image = image_bhw3.to(next(network.parameters()).dtype)
+    return image.permute(0, 3, 1, 2).contiguous() / 255
 
 
 def _export_graph(
@@ -231,20 +240,29 @@ def _export_graph(
 
 
 def _compare(bundle: Bundle, seg_graph: nn.Module, depth_graph: nn.Module) -> None:
-    """Raise ExportError if ONNX Runtime and torch disagree on any of some test images."""
+    """Raise ExportError if ONNX Runtime and torch disagree on any of some test images.
+
+    Where they differ by more than most networks do, float64 tells whether it is rounding.
+    """
     spec, precision = bundle.manifest.input, bundle.manifest.precision
-    max_error, min_agreement = MAX_DEPTH_ERROR[precision], MIN_LABEL_AGREEMENT[precision]
+    min_agreement = MIN_LABEL_AGREEMENT[precision]
     engine = create_engine(bundle, 'onnxruntime')
     try:
         for kind, image_hw3 in _test_images(spec.width, spec.height):
-            image_bhw3 = torch.from_numpy(image_hw3)[None]
-            with torch.inference_mode():
-                labels, *features = seg_graph(image_bhw3)
-                depth = depth_graph(image_bhw3, *features)[0].numpy()
+            labels, depth = _answers(seg_graph, depth_graph, image_hw3)
             raw = engine.infer(image_hw3)
-            errors = np.abs(raw.depth_hw - depth) / depth
-            error = float(np.percentile(errors, ERROR_PERCENTILE[precision]))
-            agreement = float(np.mean(raw.labels_hw == labels[0].numpy()))
+            percentile, max_error = ERROR_PERCENTILE[precision], MAX_DEPTH_ERROR[precision]
+            error = _error(raw.depth_hw, depth, percentile)
+            if precision == 'fp32' and not error < max_error:
+                _, exact = _answers(
+                    copy.deepcopy(seg_graph).double(), copy.deepcopy(depth_graph).double(),
+                    image_hw3,
+                )  # fmt: skip
+                own = _error(depth, exact, percentile)
+                error = _error(raw.depth_hw, exact, percentile)
+                max_error = min(max(max_error, ROUNDING * own), MOST_ROUNDING)
+                _log.info('export, %s image: float32 in torch errs by %.1e', kind, own)
+            agreement = float(np.mean(raw.labels_hw == labels))
             _log.info(
                 'export, %s image: depth error %.1e, label agreement %.5f', kind, error, agreement
             )
@@ -253,11 +271,28 @@ def _compare(bundle: Bundle, seg_graph: nn.Module, depth_graph: nn.Module) -> No
                 raise ExportError(
                     f'on a {kind} image ONNX Runtime and torch differ by {error:.1e} of depth '
                     f'and agree on {agreement:.3%} of labels, expected below '
-                    f'{max_error:.0e} and at least {min_agreement:.2%}; nothing was '
+                    f'{max_error:.1e} and at least {min_agreement:.2%}; nothing was '
                     f'written: look for an operator that the exporter translates wrongly'
                 )
     finally:
         engine.close()
+
+
+def _answers(
+    seg_graph: nn.Module, depth_graph: nn.Module, image_hw3: NDArray[np.uint8]
+) -> tuple[NDArray[np.uint8], NDArray[np.floating]]:
+    """Give labels (H, W) and depth (H, W), in the precision of the graphs' weights."""
+    image_bhw3 = torch.from_numpy(image_hw3)[None]
+    with torch.inference_mode():
+        labels, *features = seg_graph(image_bhw3)
+        depth = depth_graph(image_bhw3, *features)
+    return labels[0].numpy(), depth[0].numpy()
+
+
+def _error(depth_hw: NDArray, expected_hw: NDArray, percentile: float) -> float:
+    """Give the relative error of depth that so many percent of the pixels do not exceed."""
+    errors = np.abs(depth_hw - expected_hw) / expected_hw
+    return float(np.percentile(errors, percentile))
 
 
 def _test_images(width: int, height: int) -> Iterator[tuple[str, NDArray[np.uint8]]]:

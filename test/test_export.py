@@ -105,6 +105,36 @@ def test_graphs_that_answer_otherwise_are_an_error_and_leave_nothing(
 
 
 @pytest.mark.usefixtures('quick_export')
+@pytest.mark.parametrize(('own', 'refused'), [(1e-4, False), (5e-6, True)])
+def test_rounding_that_the_network_amplifies_itself_is_no_wrong_operator(
+    network_checkpoint: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    own: float,
+    refused: bool,
+) -> None:
+    """A network is pretended whose depth errs by ``own`` in torch's float32."""
+    answers, infer = export._answers, OnnxRuntimeEngine.infer
+
+    def rounded(seg: torch.nn.Module, depth: torch.nn.Module, image: np.ndarray) -> tuple:  # type: ignore[name-defined, type-arg]
+        labels, exact = answers(seg, depth, image)
+        return labels, exact * (1 + own if exact.dtype == np.float32 else 1)
+
+    def other(self: OnnxRuntimeEngine, image: np.ndarray) -> RawPrediction:
+        raw = infer(self, image)
+        raw.depth_hw[:] *= np.float32(1 - 4e-4)
+        return raw
+
+    monkeypatch.setattr(export, '_answers', rounded)
+    monkeypatch.setattr(OnnxRuntimeEngine, 'infer', other)
+    if refused:
+        with pytest.raises(ExportError, match=r'differ by 4.1e-04 .* expected below 1.0e-04'):
+            export_checkpoint(network_checkpoint, tmp_path / 'b', size=(128, 64))
+    else:
+        export_checkpoint(network_checkpoint, tmp_path / 'b', size=(128, 64))
+
+
+@pytest.mark.usefixtures('quick_export')
 def test_half_precision_may_be_amplified_at_a_few_pixels(
     network_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,7 +13,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sg_depth_ros.networks.encoder import Encoder
-from sg_depth_ros.networks.guidance import GuidanceConfig, Guide, GuidedConv2d
+from sg_depth_ros.networks.guidance import (
+    GuidanceConfig,
+    Guide,
+    GuidedConv2d,
+    guidance_at,
+)
 
 LEVEL_STRIDES = (32, 16, 8, 4, 2)
 """Strides at which the decoder's levels begin; each ends at half of its stride."""
@@ -46,12 +51,11 @@ class DepthResNet(nn.Module):
         self.encoder = Encoder(config.encoder, pretrained)
         self.guide = Guide(config.guidance, LEVEL_STRIDES) if config.guidance else None
         self.guidance_strides = self.guide.source_strides if self.guide else ()
-        guided = config.guidance.strides if config.guidance else ()
         self.reduce, self.fuse, self.heads = nn.ModuleList(), nn.ModuleList(), nn.ModuleDict()
         channels = self.encoder.channels[32]
         for stride, width in zip(LEVEL_STRIDES, config.decoder_channels, strict=True):
             # The narrow first convolution is the guided one: a tap costs by its channels.
-            self.reduce.append(GuidedConv2d(channels, width, guided=stride in guided))
+            self.reduce.append(GuidedConv2d(channels, width, guidance_at(config.guidance, stride)))
             skip = self.encoder.channels.get(stride // 2, 0)
             self.fuse.append(nn.Conv2d(width + skip, width, 3, padding=1))
             if stride <= 16:

@@ -23,7 +23,10 @@ _log = logging.getLogger(__name__)
 class Encoder(nn.Module):
     """A timm backbone that gives its features at strides 2, 4, 8, 16 and 32.
 
+    Many newer backbones begin with a stride of 4; they have no features at stride 2.
+
     :param name: any timm model that offers these strides, such as ``tf_efficientnet_lite0``
+    :ivar channels: by stride
     :param pretrained: start from ImageNet weights where they can be had; :attr:`weights` says
         which were used
     """
@@ -40,14 +43,20 @@ class Encoder(nn.Module):
             )
         self.body = timm.create_model(name, features_only=True, pretrained=False)
         info: Any = self.body.feature_info
-        reduction = tuple(info.reduction())
-        if reduction != STRIDES:
+        self.strides = tuple(info.reduction())
+        if self.strides not in (STRIDES, STRIDES[1:]):
             raise ValueError(
-                f'encoder {name!r} has features at strides {reduction}, expected {STRIDES}; '
-                'choose a convolutional encoder such as resnet18 or tf_efficientnet_lite0'
+                f'encoder {name!r} has features at strides {self.strides}, expected {STRIDES} or '
+                f'{STRIDES[1:]}; choose a convolutional encoder such as resnet18 or repvit_m0_9'
             )
-        self.channels = dict(zip(STRIDES, info.channels(), strict=True))
         config: Any = timm.get_pretrained_cfg(name)
+        if config.fixed_input_size:
+            raise ValueError(
+                f'encoder {name!r} takes images of {config.input_size[1:]} pixels alone; choose '
+                'a convolutional encoder such as resnet18 or repvit_m0_9'
+            )
+        self.channels = dict(zip(self.strides, info.channels(), strict=True))
+        self._channels_last = getattr(self.body, 'output_fmt', None) == 'NHWC'
         for key, values in (('mean', config.mean), ('std', config.std)):
             self.register_buffer(key, torch.tensor(values).view(1, 3, 1, 1), persistent=False)
         self.weights = self._load_imagenet(name) if pretrained else 'random'
@@ -56,7 +65,10 @@ class Encoder(nn.Module):
     def forward(self, image_bchw: Tensor) -> dict[int, Tensor]:
         """Give features by stride of RGB images in [0, 1] (B, 3, H, W)."""
         normalised = (image_bchw - self.mean) / self.std
-        return dict(zip(STRIDES, self.body(normalised), strict=True))
+        features = self.body(normalised)
+        if self._channels_last:
+            features = [feature.permute(0, 3, 1, 2) for feature in features]
+        return dict(zip(self.strides, features, strict=True))
 
     def _load_imagenet(self, name: str) -> str:
         """Load ImageNet weights and name their source; keep random ones where there are none."""

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -17,10 +17,25 @@ class GuidanceConfig(BaseModel):
     model_config = ConfigDict(extra='forbid', frozen=True)
 
     strides: tuple[int, ...] = (2, 4, 8, 16)
+    """Levels that are guided: of 32, 16, 8, 4, 2 in the ResNet style, of 16, 8, 4, 2, 1 in
+    PackNet."""
     feature_channels: int = 64
     """Channels of the segmentation network's pyramid."""
     channels: int = 16
     """Channels of f, to which the features are projected."""
+    kernel_size: int = Field(default=3, ge=1)
+    """Window of a guided convolution, in pixels; odd."""
+    sigma: float = Field(default=1.0, gt=0)
+    """Width of the kernel K that training starts from, in units of f."""
+    normalize: bool = False
+    """Divide by the sum of K over the taps inside the image."""
+
+    @field_validator('kernel_size')
+    @classmethod
+    def _is_odd(cls, size: int) -> int:
+        if size % 2 == 0:
+            raise ValueError(f'a window has an odd size, found {size}')
+        return size
 
 
 class Guide(nn.Module):
@@ -65,16 +80,30 @@ class Guide(nn.Module):
         return guidance
 
 
-class GuidedConv2d(nn.Module):
-    """A 3x3 convolution that is pixel-adaptive where it is guided and plain where it is not."""
+def guidance_at(config: GuidanceConfig | None, stride: int) -> GuidanceConfig | None:
+    """Give the guidance of a decoder's level, None where it has none."""
+    return config if config is not None and stride in config.strides else None
 
-    def __init__(self, in_channels: int, out_channels: int, *, guided: bool) -> None:
+
+class GuidedConv2d(nn.Module):
+    """A convolution that is pixel-adaptive where it is guided, and plain and 3x3 where not.
+
+    :param config: of the guidance; None for the plain one
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, config: GuidanceConfig | None) -> None:
         super().__init__()
-        self.out_channels, self.guided = out_channels, guided
+        self.out_channels, self.guided = out_channels, config is not None
         self.conv = (
-            PacConv2d(in_channels, out_channels, 3)
-            if guided
-            else nn.Conv2d(in_channels, out_channels, 3, padding=1)
+            nn.Conv2d(in_channels, out_channels, 3, padding=1)
+            if config is None
+            else PacConv2d(
+                in_channels,
+                out_channels,
+                config.kernel_size,
+                sigma=config.sigma,
+                normalize=config.normalize,
+            )
         )
 
     def forward(self, x_bchw: Tensor, guidance_bdhw: Tensor | None) -> Tensor:

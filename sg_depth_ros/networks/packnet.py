@@ -15,7 +15,12 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sg_depth_ros.networks.guidance import GuidanceConfig, Guide, GuidedConv2d
+from sg_depth_ros.networks.guidance import (
+    GuidanceConfig,
+    Guide,
+    GuidedConv2d,
+    guidance_at,
+)
 from sg_depth_ros.networks.pac import PacConv2d
 from sg_depth_ros.networks.packing import Pack, Unpack
 
@@ -58,7 +63,6 @@ class PackNet(nn.Module):
         self.min_depth, self.max_depth = config.min_depth, config.max_depth
         self.guide = Guide(config.guidance, DECODER_STRIDES) if config.guidance else None
         self.guidance_strides = self.guide.source_strides if self.guide else ()
-        guided = config.guidance.strides if config.guidance else ()
         groups, depth, widths = config.groups, config.conv3d_channels, config.channels
         self.stem = _Block(nn.Conv2d(3, config.stem_channels, 5, padding=2), groups)
         first = nn.Conv2d(config.stem_channels, widths[0], 7, padding=3)
@@ -78,7 +82,7 @@ class PackNet(nn.Module):
             unpacked = nn.Conv2d(coarser, 4 * width // depth, 3, padding=1)
             self.unpacks.append(nn.Sequential(_Block(unpacked, groups), Unpack(depth)))
             channels = width + skip + (2 * stride in HEAD_STRIDES)
-            conv = GuidedConv2d(channels, width, guided=stride in guided)
+            conv = GuidedConv2d(channels, width, guidance_at(config.guidance, stride))
             self.fuse.append(_Block(conv, groups))
             if stride in HEAD_STRIDES:
                 self.heads[str(stride)] = nn.Conv2d(width, 1, 3, padding=1)

@@ -22,6 +22,7 @@ from sg_depth_ros.images.resize import resize_image
 from sg_depth_ros.networks.checkpoint import load_networks
 from sg_depth_ros.networks.depth_resnet import DepthResNet
 from sg_depth_ros.networks.families import build_depth
+from sg_depth_ros.networks.packnet import PackNet
 from sg_depth_ros.networks.pose import PoseNet
 from sg_depth_ros.training import losses
 from sg_depth_ros.training.data.triplets import Sample
@@ -73,8 +74,12 @@ class DepthTraining(L.LightningModule):
             begun[found] = _start_from(found, depth, self.pose)
         elif isinstance(depth, DepthResNet) and settings.has_exact_depth:
             depth.begin_in_the_middle()
-        # Depthwise convolutions train several times faster on a CPU in this layout.
-        self.depth = depth.to(memory_format=torch.channels_last)
+        # Depthwise convolutions train several times faster on a CPU in this layout. PackNet has
+        # none, but 3D convolutions, which do not know it, and group normalisation, whose sums
+        # are less exact in it.
+        packed = isinstance(depth, PackNet)
+        self._layout = torch.contiguous_format if packed else torch.channels_last
+        self.depth = depth.to(memory_format=self._layout)
         self.segmentation.to(memory_format=torch.channels_last)
         self.intrinsics = LearnedIntrinsics(cameras)
         self.licence = inherited_licence(begun)
@@ -176,9 +181,13 @@ class DepthTraining(L.LightningModule):
 
     def _inverse_depths(self, image_bchw: Tensor, mirror_b: Tensor | None) -> list[Tensor]:
         """Predict, for some samples from the mirrored image, and mirror that back."""
-        image = _mirrored(image_bchw, mirror_b).contiguous(memory_format=torch.channels_last)
-        with torch.no_grad():
-            features = self.segmentation.features(image) if self.depth.guidance_strides else None
+        image = _mirrored(image_bchw, mirror_b)
+        features = None
+        if self.depth.guidance_strides:
+            with torch.no_grad():
+                together = image.contiguous(memory_format=torch.channels_last)
+                features = self.segmentation.features(together)
+        image = image.contiguous(memory_format=self._layout)
         return [_mirrored(inverse.float(), mirror_b) for inverse in self.depth(image, features)]
 
     @torch.no_grad()
@@ -207,7 +216,7 @@ class DepthTraining(L.LightningModule):
     def _terms(
         self, batch: Sample, inverse_depths: list[Tensor], poses: Tensor
     ) -> dict[str, Tensor]:
-        """Give the parts of the loss, summed over the scales."""
+        """Give the parts of the loss, summed over the scales, and the share that is outside."""
         s = self.settings.loss
         size = batch.images.shape[-2:]
         intrinsics = self.intrinsics(batch.intrinsics, batch.camera)
@@ -220,7 +229,7 @@ class DepthTraining(L.LightningModule):
             mask = mask & (teaches[:, None, None, None] | ~self._road_users(images[:, 0]))
         unwarped = losses.unwarped_errors(images, s.ssim_weight)
         zero = poses.new_zeros(())
-        terms = {'photometric': zero, 'smooth': zero, 'truth': zero}
+        terms = {'photometric': zero, 'smooth': zero, 'truth': zero, 'outside': zero}
         for scale, inverse_depth in enumerate(inverse_depths[: s.scales]):
             full = F.interpolate(inverse_depth, size, mode='bilinear') if scale else inverse_depth
             error, known = losses.log_depth_error(full / focal, batch.truth, s.max_depth)
@@ -232,7 +241,10 @@ class DepthTraining(L.LightningModule):
                 continue
             depth = focal[free] / full[free]
             built = reconstruct(images, depth, poses[free], intrinsics[free], s, unwarped)
-            terms['photometric'] = terms['photometric'] + losses.masked_mean(built.error, mask)
+            error = losses.masked_mean(built.error, mask & built.counted)
+            terms['photometric'] = terms['photometric'] + error
+            if scale == 0:
+                terms['outside'] = losses.masked_mean(built.outside.float(), mask)
             at_scale = F.interpolate(images[:, 0], inverse_depth.shape[-2:], mode='area')
             smooth = losses.smoothness(inverse_depth[free], at_scale)
             terms['smooth'] = terms['smooth'] + smooth / 2**scale

@@ -104,6 +104,27 @@ def test_guidance_can_be_at_some_strides_only() -> None:
     assert network.guidance_strides == (4, 32)
 
 
+def test_the_choices_of_guidance_are_settings() -> None:
+    chosen = GUIDANCE.model_copy(update={'kernel_size': 5, 'sigma': 2.0, 'normalize': True})
+    torch.manual_seed(0)
+    networks = [DepthResNet(config(guidance)).eval() for guidance in (GUIDANCE, chosen)]
+    layer = networks[1].reduce[1].conv
+    assert isinstance(layer, PacConv2d)
+    assert (layer.kernel_size, layer.normalize) == (5, True)
+    assert layer.sigma.item() == pytest.approx(2)
+    given = features()
+    outputs = [network(torch.ones(2, 3, 64, 96), given)[0] for network in networks]
+    assert outputs[0].shape == outputs[1].shape
+    with pytest.raises(ValueError, match='odd size, found 4'):
+        GuidanceConfig(kernel_size=4)
+
+
+def test_an_encoder_that_begins_at_stride_4_has_no_skip_at_2() -> None:
+    network = DepthResNet(config(GUIDANCE).model_copy(update={'encoder': 'test_convnext'})).eval()
+    outputs = network(torch.rand(2, 3, 64, 96), features())
+    assert [tuple(o.shape[-2:]) for o in outputs] == [(64 // s, 96 // s) for s in (1, 2, 4, 8)]
+
+
 def test_a_stride_that_the_decoder_lacks_is_refused() -> None:
     with pytest.raises(ValueError, match=r'strides \[1, 64\] has no place .* \[2, 4, 8, 16, 32\]'):
         DepthResNet(config(GuidanceConfig(strides=(1, 8, 64))))
@@ -137,6 +158,6 @@ def test_strides_finer_than_the_pyramid_take_its_finest_resized() -> None:
 
 
 def test_a_plain_layer_takes_no_notice_of_guidance() -> None:
-    layer = GuidedConv2d(2, 3, guided=False)
+    layer = GuidedConv2d(2, 3, None)
     x = torch.randn(1, 2, 4, 4)
     assert torch.equal(layer(x, torch.randn(1, 3, 4, 4)), layer(x, None))

@@ -101,9 +101,26 @@ def test_the_image_is_normalised_as_the_weights_want_it(monkeypatch: pytest.Monk
     assert {'mean', 'std'}.isdisjoint(encoder.state_dict())
 
 
+@pytest.mark.parametrize(
+    'name',
+    [
+        'repvit_m0_9', 'fastvit_t8', 'convnextv2_atto', 'efficientvit_b0', 'edgenext_xx_small',
+        'starnet_s1', 'hgnetv2_b0', 'mambaout_femto',
+    ],
+)  # fmt: skip
+def test_encoders_may_begin_at_a_stride_of_4(name: str) -> None:
+    with torch.device('meta'):
+        encoder = Encoder(name)
+        features = encoder(torch.zeros(1, 3, 64, 96))
+    shapes = {s: tuple(f.shape) for s, f in features.items()}
+    assert shapes == {s: (1, encoder.channels[s], 64 // s, 96 // s) for s in (4, 8, 16, 32)}
+
+
 def test_an_encoder_of_other_strides_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"'convnext_atto' has features at strides \(4, 8, 16"):
-        Encoder('convnext_atto')
+    with pytest.raises(ValueError, match=r"'levit_128s' has features at strides \(16, 32, 64"):
+        Encoder('levit_128s')
+    with pytest.raises(ValueError, match=r'takes images of \(224, 224\) pixels alone'):
+        Encoder('swin_tiny_patch4_window7_224')
     with pytest.raises(ValueError, match="timm has no encoder 'resnet1'; choose"):
         Encoder('resnet1')
 

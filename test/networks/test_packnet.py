@@ -36,6 +36,17 @@ def parameters(network: torch.nn.Module) -> int:
     return sum(p.numel() for p in network.parameters())
 
 
+@pytest.mark.parametrize('strides', [(16, 8, 4, 2, 1), (1,)])
+def test_every_level_can_be_guided(strides: tuple[int, ...]) -> None:
+    guidance = GUIDANCE.model_copy(update={'strides': strides, 'kernel_size': 5})
+    network = tiny(guidance=guidance)
+    guided = [stride for stride, block in zip((16, 8, 4, 2, 1), network.fuse, strict=True)
+              if isinstance(block.conv.conv, PacConv2d)]  # fmt: skip
+    assert guided == list(strides)
+    outputs = network(torch.rand(2, 3, 32, 64), features())
+    assert [tuple(o.shape[-2:]) for o in outputs] == [(32 // s, 64 // s) for s in (1, 2, 4, 8)]
+
+
 def test_the_published_number_of_parameters() -> None:
     with torch.device('meta'):
         plain = PackNet(PackNetConfig(guidance=None))

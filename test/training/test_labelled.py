@@ -59,8 +59,26 @@ def test_cityscapes_has_its_own_layout(tmp_path):
     save(tmp_path / 'gtFine/train/ulm/ulm_1_gtFine_labelTrainIds.png', labels())
     (load,) = CityscapesLabels(root=tmp_path).loaders()
     np.testing.assert_array_equal(load().image, picture(0))
-    with pytest.raises(ValueError, match=r'no .*labelTrainIds'):
+    with pytest.raises(ValueError, match=r'no CITY/.*labelIds.png; unpack gtFine_trainvaltest'):
         CityscapesLabels(root=tmp_path, split='val').loaders()
+
+
+def test_cityscapes_labels_are_taken_as_they_are_downloaded(tmp_path):
+    """Label ids and train ids by Cityscapes' own table of labels."""
+    published = {
+        0: 255, 4: 255, 7: 0, 8: 1, 9: 255, 11: 2, 12: 3, 13: 4, 16: 255, 17: 5, 18: 255, 19: 6,
+        20: 7, 21: 8, 22: 9, 23: 10, 24: 11, 25: 12, 26: 13, 27: 14, 28: 15, 29: 255, 30: 255,
+        31: 16, 32: 17, 33: 18, 255: 255,
+    }  # fmt: skip
+    ids = np.tile(np.array(list(published), np.uint8), (2, 1))
+    for stem in ('ulm_1', 'ulm_2'):
+        save(tmp_path / f'leftImg8bit/train/ulm/{stem}_leftImg8bit.png', picture(0)[..., ::-1])
+        save(tmp_path / f'gtFine/train/ulm/{stem}_gtFine_labelIds.png', ids)
+    # Where the scripts of Cityscapes have run, what they made is taken.
+    save(tmp_path / 'gtFine/train/ulm/ulm_2_gtFine_labelTrainIds.png', labels())
+    first, second = CityscapesLabels(root=tmp_path).loaders()
+    assert first().labels[1].tolist() == list(published.values())
+    np.testing.assert_array_equal(second().labels, labels())
 
 
 def test_a_video_has_labels_of_some_frames(tmp_path):

@@ -7,7 +7,10 @@ import numpy as np
 import pytest
 import torch
 
+from sg_depth_ros.training.depth_settings import LossSettings
 from sg_depth_ros.training.intrinsics import LearnedIntrinsics
+from sg_depth_ros.training.losses import masked_mean
+from sg_depth_ros.training.reconstruction import reconstruct
 from sg_depth_ros.training.view_synthesis import back_project, pose_matrix, warp
 
 FX, FY, CX, CY = 60.0, 55.0, 31.0, 14.0
@@ -126,3 +129,25 @@ def test_learned_intrinsics_start_at_the_guess_and_leave_known_cameras_alone():
     out = learned(guess, camera).detach()
     assert out[1, 1, 1].item() == pytest.approx(FY / 2.5, rel=1e-5)
     assert out[1, 1, 2].item() == pytest.approx(CY + 0.2 * FY / 2.5, rel=1e-5)
+
+
+@pytest.mark.parametrize(('metres', 'leaves'), [(0.5, 'some'), (8.0, 'all')])
+def test_depth_cannot_escape_from_its_error_out_of_the_image(metres, leaves):
+    """Without the auto-mask; what leaves is counted, and what stays is averaged."""
+    images = torch.rand(2, 3, 3, 30, 64, generator=torch.Generator().manual_seed(0)).double()
+    # The second image of the batch does not move.
+    moved = pose_matrix(vector(tx=metres)).repeat(2, 1, 1)
+    moved[1] = torch.eye(4).double()
+    depth = torch.full((2, 1, 30, 64), 5.0).double()
+    built = reconstruct(
+        images, depth, moved[:, None].expand(-1, 2, -1, -1), K.expand(2, 3, 3),
+        LossSettings(automask=False),
+    )  # fmt: skip
+    gone = built.outside[0]
+    assert gone.all() if leaves == 'all' else gone.any() and not gone.all()
+    assert not built.outside[1].any()
+    assert built.counted[1].all()
+    assert torch.equal(built.counted[0], torch.ones_like(gone) if leaves == 'all' else ~gone)
+    for image in range(2):
+        mean = masked_mean(built.error[image], built.counted[image])
+        assert 0.1 < mean < 1

@@ -52,7 +52,11 @@ class FolderLabels(_Source):
 
 
 class CityscapesLabels(_Source):
-    """The Cityscapes layout: ``leftImg8bit/SPLIT/CITY`` and ``gtFine/.../*_labelTrainIds.png``."""
+    """The Cityscapes layout: ``leftImg8bit/SPLIT/CITY`` and ``gtFine/SPLIT/CITY``.
+
+    Labels are ``*_labelIds.png`` as they are downloaded, whose ids become train ids, or the
+    ``*_labelTrainIds.png`` that Cityscapes' scripts make of them.
+    """
 
     kind: Literal['cityscapes'] = 'cityscapes'
     root: Path
@@ -60,13 +64,23 @@ class CityscapesLabels(_Source):
 
     def loaders(self) -> list[Loader]:
         """List the images that have labels; raises ValueError if there are none."""
-        pairs = []
-        for labels in sorted((self.root / 'gtFine' / self.split).glob('*/*_labelTrainIds.png')):
-            stem = labels.name.removesuffix('_gtFine_labelTrainIds.png')
-            folder = self.root / 'leftImg8bit' / self.split / labels.parent.name
-            pairs.append((folder / f'{stem}_leftImg8bit.png', labels))
-        _require(pairs, self.root / 'gtFine' / self.split, 'no *_gtFine_labelTrainIds.png found')
-        return [partial(_load_pair, *pair) for pair in pairs]
+        found: dict[str, Loader] = {}
+        for ending, load in (
+            ('_gtFine_labelTrainIds.png', _load_pair),
+            ('_gtFine_labelIds.png', _load_cityscapes),
+        ):
+            for labels in sorted((self.root / 'gtFine' / self.split).glob(f'*/*{ending}')):
+                stem = labels.name.removesuffix(ending)
+                folder = self.root / 'leftImg8bit' / self.split / labels.parent.name
+                image = folder / f'{stem}_leftImg8bit.png'
+                found.setdefault(stem, partial(load, image, labels))
+        if not found:
+            raise ValueError(
+                f'{self.root / "gtFine" / self.split} has no CITY/*_gtFine_labelIds.png; unpack '
+                'gtFine_trainvaltest.zip and leftImg8bit_trainvaltest.zip of Cityscapes in '
+                f'{self.root}'
+            )
+        return [found[stem] for stem in sorted(found)]
 
 
 class VideoLabels(_Source):
@@ -122,6 +136,12 @@ LabelledSource = Annotated[
     Field(discriminator='kind'),
 ]
 
+CITYSCAPES_TRAIN_IDS = np.full(256, VOID, np.uint8)
+"""Train ids by Cityscapes' label ids; those that are not evaluated are void."""
+CITYSCAPES_TRAIN_IDS[
+    [7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33]
+] = range(19)
+
 CAMVID_KINDS: tuple[tuple[int, ...], ...] = (
     (10,),  # Sky
     (2, 3),  # Building
@@ -162,6 +182,10 @@ class _LazyVideo:
 
 def _load_pair(image: Path, labels: Path) -> LabelledImage:
     return LabelledImage(read_rgb(image), read_labels(labels))
+
+
+def _load_cityscapes(image: Path, label_ids: Path) -> LabelledImage:
+    return LabelledImage(read_rgb(image), CITYSCAPES_TRAIN_IDS[read_labels(label_ids)])
 
 
 def _load_frame(video: _LazyVideo, index: int, labels: Path) -> LabelledImage:
