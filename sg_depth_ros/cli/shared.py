@@ -62,8 +62,26 @@ def training_output() -> Iterator[None]:
     def say(line: str) -> None:
         print(line, flush=True)
 
-    with shown_by(lambda items, title: track(items, title, transient=True), say):
+    def open_bar(title: str, total: int, done: int) -> _TerminalBar | None:
+        return _TerminalBar(title, total, done) if sys.stdout.isatty() else None
+
+    with shown_by(lambda items, title: track(items, title, transient=True), say, open_bar):
         yield
+
+
+class _TerminalBar:
+    """A bar in a terminal; what is printed meanwhile appears above it."""
+
+    def __init__(self, title: str, total: int, done: int) -> None:
+        self._progress = progress_bar()
+        self._task = self._progress.add_task(title, total=total, completed=done, note='')
+        self._progress.start()
+
+    def update(self, done: int, note: str) -> None:
+        self._progress.update(self._task, completed=done, note=note)
+
+    def close(self) -> None:
+        self._progress.stop()
 
 
 def parse_size(text: str) -> tuple[int, int]:

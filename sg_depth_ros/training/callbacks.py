@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,9 @@ from sg_depth_ros.images.visualise import colorize_depth, colorize_labels, depth
 from sg_depth_ros.training.data.order import Draw
 from sg_depth_ros.training.data.triplets import Sample, TripletDataset
 from sg_depth_ros.training.progress import say
+
+LOG_EVERY = 20
+"""Steps between values of losses and rates in TensorBoard."""
 
 _log = logging.getLogger(__name__)
 
@@ -118,28 +120,20 @@ class SayFinished(L.Callback):
             )
 
 
-class LogProgress(L.Callback):
-    """A line with the loss and the time left, where there is no terminal for a progress bar."""
-
-    def __init__(self, every: int = 50) -> None:
-        self.every = every
-        self._start, self._step = 0.0, 0
-
-    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Start the clock."""
-        self._start, self._step = time.monotonic(), trainer.global_step
+class LogRates(L.Callback):
+    """Writes the learning rates to TensorBoard by the names of the optimiser's groups."""
 
     def on_train_batch_end(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, *_: Any
+        self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any
     ) -> None:
-        """Say a line now and then."""
-        step, steps = trainer.global_step, trainer.max_steps
-        if step % self.every or not trainer.is_global_zero or step == self._step:
-            return
-        loss = outputs['loss'] if isinstance(outputs, dict) else outputs
-        pace = (time.monotonic() - self._start) / (step - self._step)
-        left = time.strftime('%H:%M:%S', time.gmtime(pace * (steps - step)))
-        say(f'step {step}/{steps}, loss {float(loss):.4f}, {pace:.2f} s a step, {left} left')
+        """Write them where Lightning writes the losses."""
+        if trainer.logger is not None and trainer.global_step % LOG_EVERY == 0:
+            rates = {
+                f'learning_rate/{group.get("name", "all")}': group['lr']
+                for optimizer in trainer.optimizers
+                for group in optimizer.param_groups
+            }
+            trainer.logger.log_metrics(rates, trainer.global_step)
 
 
 class DepthPictures(L.Callback):
@@ -155,12 +149,15 @@ class DepthPictures(L.Callback):
         logger = trainer.logger
         if not trainer.is_global_zero or not isinstance(logger, TensorBoardLogger):
             return
-        for number, draw in enumerate(self._draws):
+        for draw in self._draws:
             sample = self._dataset[draw]
             batch = Sample(*(value[None].to(pl_module.device) for value in sample))
             for name, picture in depth_pictures(batch, pl_module).items():
                 logger.experiment.add_image(
-                    f'{number}/{name}', picture, trainer.global_step, dataformats='HWC'
+                    f'{self._dataset.name(draw.sample)}/{name}',
+                    picture,
+                    trainer.global_step,
+                    dataformats='HWC',
                 )
 
 
@@ -171,13 +168,14 @@ def depth_pictures(batch: Sample, module: Any) -> dict[str, np.ndarray]:
     rebuilt = explained.reconstruction
     labels = explained.labels[0].cpu().numpy()
     pictures = {
-        'image': _as_picture(batch.images[0, 0]),
+        'target': _as_picture(batch.images[0, 0]),
         'depth': colorize_depth(depth, *depth_range([depth])),
         'labels': colorize_labels(labels, palette()),
-        'mask': _as_picture((rebuilt.moving & batch.mask)[0].float().expand(3, -1, -1)),
+        'learned_from': _as_picture((rebuilt.moving & batch.mask)[0].float().expand(3, -1, -1)),
     }
     for index, warped in enumerate(rebuilt.warped[0]):
-        pictures[f'warped_{index}'] = _as_picture(warped)
+        name = ('previous', 'next')[index]
+        pictures[f'target_rebuilt_from_{name}'] = _as_picture(warped)
     truth = batch.truth[0, 0].cpu().numpy()
     if np.isfinite(truth).any():
         pictures['true_depth'] = colorize_depth(truth, *depth_range([truth]))

@@ -29,11 +29,21 @@ from sg_depth_ros.training.data.triplets import Sample
 from sg_depth_ros.training.depth_settings import DepthSettings
 from sg_depth_ros.training.intrinsics import LearnedIntrinsics
 from sg_depth_ros.training.reconstruction import Reconstruction, reconstruct
+from sg_depth_ros.training.schedule import steps
 from sg_depth_ros.training.validation import DepthValidation
 from sg_depth_ros.training.view_synthesis import pose_matrix
 from sg_depth_ros.training.warm_start import find_networks, inherited_licence, take_fitting
 
 _ROAD_USERS = ids_with('dynamic')
+_TAGS = {
+    'loss': 'train/loss',
+    'photometric': 'train/photometric_error',
+    'smooth': 'train/roughness_of_inverse_depth',
+    'truth': 'train/log_depth_error_to_truth',
+    'velocity': 'train/distance_error_metres',
+    'outside': 'train/share_outside_of_neighbours',
+}
+"""Names of the losses in TensorBoard; those over scales are sums of them."""
 
 
 class Explanation(NamedTuple):
@@ -84,6 +94,9 @@ class DepthTraining(L.LightningModule):
         self.intrinsics = LearnedIntrinsics(cameras)
         self.licence = inherited_licence(begun)
         self.replaced = 0
+        # Not Lightning's to step, as it would after the checkpoint of a validation is written.
+        self._plateau: torch.optim.lr_scheduler.ReduceLROnPlateau | None = None
+        self._plateau_state: dict[str, Any] | None = None
 
     def training_step(self, batch: Sample, _: int) -> Tensor:
         """Give the loss of a batch."""
@@ -105,16 +118,18 @@ class DepthTraining(L.LightningModule):
             for unused in (poses, *inverse_depths[s.scales :], self.intrinsics.total()):
                 loss = loss + 0 * unused.sum()
         for name, value in {**terms, 'loss': loss}.items():
-            self.log(f'train/{name}', value.detach(), prog_bar=name == 'loss')
+            self.log(_TAGS[name], value.detach())
         return loss
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep what is no weight."""
         checkpoint['replaced'] = self.replaced
+        checkpoint['plateau'] = self._plateau and self._plateau.state_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on counting."""
         self.replaced = checkpoint['replaced']
+        self._plateau_state = checkpoint.get('plateau')
 
     def validation_step(self, batch: Any, _: int) -> None:
         """Nothing by batch: :meth:`on_validation_epoch_end` runs the evaluation's protocol."""
@@ -124,7 +139,10 @@ class DepthTraining(L.LightningModule):
         if self.validation is not None:
             errors = asdict(self.validation.measure(self.predict_depth))
             for name in ('abs_rel', 'sq_rel', 'rmse', 'rmse_log', 'delta1', 'median_ratio'):
-                self.log(f'val/{name}', errors[name], prog_bar=name == 'abs_rel')
+                self.log(f'val/{name}', errors[name])
+            if self._plateau is not None:
+                # Of all processes the same, as their rates have to be.
+                self._plateau.step(self.trainer.strategy.broadcast(errors['abs_rel']))
 
     def predict_depth(
         self, image_hw3: NDArray[np.uint8], camera: PinholeCamera | None
@@ -161,18 +179,30 @@ class DepthTraining(L.LightningModule):
         """Adam at three rates: depth, pose, intrinsics; halved or decayed by step."""
         s = self.settings
         groups: list[dict[str, Any]] = [
-            {'params': list(self.depth.parameters()), 'lr': s.learning_rate},
-            {'params': list(self.pose.parameters()), 'lr': s.pose_learning_rate},
-            {'params': list(self.intrinsics.parameters()), 'lr': s.intrinsics_learning_rate},
+            {'params': list(network.parameters()), 'lr': rate, 'name': name}
+            for name, network, rate in (
+                ('depth', self.depth, s.learning_rate),
+                ('pose', self.pose, s.pose_learning_rate),
+                ('intrinsics', self.intrinsics, s.intrinsics_learning_rate),
+            )
         ]
         kind = torch.optim.AdamW if s.optimizer == 'adamw' else torch.optim.Adam
         optimizer = kind(groups, weight_decay=s.weight_decay)
+        if s.schedule == 'plateau':
+            validations = max(round(steps(s.patience) / steps(s.validate_every)), 1)
+            # Rates fall after more than "patience" validations that are no better.
+            self._plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
+                optimizer, factor=0.5, patience=validations - 1
+            )
+            if self._plateau_state is not None:
+                self._plateau.load_state_dict(self._plateau_state)
+            return optimizer
         if s.schedule == 'halve':
-            schedule: Any = torch.optim.lr_scheduler.StepLR(optimizer, s.halve_every, 0.5)
+            schedule: Any = torch.optim.lr_scheduler.StepLR(optimizer, steps(s.halve_every), 0.5)
         else:
             rates = [group['lr'] for group in groups]
             schedule = torch.optim.lr_scheduler.OneCycleLR(
-                optimizer, rates, s.steps, pct_start=0.1, cycle_momentum=False
+                optimizer, rates, steps(s.steps), pct_start=0.1, cycle_momentum=False
             )
         return {
             'optimizer': optimizer,

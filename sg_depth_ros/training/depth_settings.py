@@ -7,7 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from sg_depth_ros.evaluation.metrics import Scaling
 from sg_depth_ros.networks.depth_resnet import DepthResNetConfig
@@ -16,6 +16,7 @@ from sg_depth_ros.networks.pose import PoseNetConfig
 from sg_depth_ros.training.data.augmentation import JitterConfig
 from sg_depth_ros.training.data.sources import FolderSource, StreetSource
 from sg_depth_ros.training.data.union import DepthSource
+from sg_depth_ros.training.schedule import Length
 from sg_depth_ros.training.settings import RunSettings
 
 
@@ -60,7 +61,26 @@ class StreetValidation(BaseModel):
     scaling: Scaling = 'median'
 
 
-Validation = Annotated[LidarValidation | StreetValidation, Field(discriminator='kind')]
+class KittiValidation(BaseModel):
+    """KITTI raw with a split, against the raw LiDAR or the improved depth."""
+
+    model_config = ConfigDict(extra='forbid', frozen=True)
+
+    kind: Literal['kitti_raw'] = 'kitti_raw'
+    path: Path
+    split: Path
+    """Lines ``DATE/DRIVE INDEX l|r``, as monodepth2's ``eigen_zhou/val_files.txt``."""
+    improved: bool = False
+    """Against the annotated depth maps in place of the raw LiDAR."""
+    protocol: str = 'eigen-raw'
+    scaling: Scaling = 'median'
+    frames: int = Field(default=200, ge=1)
+    """At most so many frames, spread evenly over the split."""
+
+
+Validation = Annotated[
+    LidarValidation | KittiValidation | StreetValidation, Field(discriminator='kind')
+]
 
 
 class FilterSettings(BaseModel):
@@ -113,12 +133,22 @@ class DepthSettings(RunSettings):
     weight_decay: float = Field(default=0.0, ge=0)
     clip_gradients: float = Field(default=1.0, ge=0)
     """Largest norm of all gradients; 0 for no limit."""
-    schedule: Literal['halve', 'onecycle'] = 'halve'
-    halve_every: int = Field(default=120_000, ge=1)
-    """Steps after which the learning rates are halved."""
+    schedule: Literal['halve', 'plateau', 'onecycle'] = 'halve'
+    """Halve the learning rates after a fixed length, or where validations get no better, or let
+    them rise for a tenth of the training and then fall to zero."""
+    halve_every: Length = 120_000
+    """Steps, or epochs such as "15 epochs", after which ``halve`` halves the learning rates."""
+    patience: Length = '2 epochs'
+    """Steps or epochs without a better validation after which ``plateau`` halves them."""
     two_stage: bool = False
     """Train, filter the images by what was learned, train again from scratch."""
     filter: FilterSettings = FilterSettings()
+
+    @model_validator(mode='after')
+    def _has_what_the_plateau_is_of(self) -> DepthSettings:
+        if self.schedule == 'plateau' and self.validation is None:
+            raise ValueError('schedule: plateau follows the validation; set validation too')
+        return self
 
     @property
     def has_exact_depth(self) -> bool:

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 T = TypeVar('T')
 Track = Callable[[Collection[Any], str], Iterable[Any]]
@@ -16,7 +16,22 @@ Track = Callable[[Collection[Any], str], Iterable[Any]]
 Say = Callable[[str], None]
 """Takes one line of text."""
 
+
+class Bar(Protocol):
+    """Shows how much of a known number is done, which may begin with some done before."""
+
+    def update(self, done: int, note: str) -> None:
+        """Show how much is done, with a few words."""
+
+    def close(self) -> None:
+        """Leave the bar as it is."""
+
+
+OpenBar = Callable[[str, int, int], Bar | None]
+"""Opens a bar of a title, a total and what is done already; None where none can be shown."""
+
 _track: ContextVar[Track] = ContextVar('track', default=lambda items, title: items)
+_open_bar: ContextVar[OpenBar] = ContextVar('bar', default=lambda title, total, done: None)
 _say: ContextVar[Say] = ContextVar('say', default=logging.getLogger(__name__).info)
 
 
@@ -30,12 +45,18 @@ def say(line: str) -> None:
     _say.get()(line)
 
 
+def open_bar(title: str, total: int, done: int) -> Bar | None:
+    """Open a bar; None where there is no terminal for it, and lines have to do."""
+    return _open_bar.get()(title, total, done)
+
+
 @contextmanager
-def shown_by(track: Track, say: Say) -> Iterator[None]:
-    """Let these functions show what is tracked and said inside this context."""
-    tokens = _track.set(track), _say.set(say)
+def shown_by(track: Track, say: Say, open_bar: OpenBar) -> Iterator[None]:
+    """Let these functions show what is tracked, counted and said inside this context."""
+    tokens = _track.set(track), _say.set(say), _open_bar.set(open_bar)
     try:
         yield
     finally:
         _track.reset(tokens[0])
         _say.reset(tokens[1])
+        _open_bar.reset(tokens[2])

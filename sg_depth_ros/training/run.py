@@ -24,7 +24,8 @@ from sg_depth_ros.training.depth import DepthTraining
 from sg_depth_ros.training.depth_settings import DepthSettings
 from sg_depth_ros.training.frame_list import read_frame_list
 from sg_depth_ros.training.progress import say
-from sg_depth_ros.training.trainer import claim_folder, fit
+from sg_depth_ros.training.schedule import steps
+from sg_depth_ros.training.trainer import claim_folder, fit, planned
 from sg_depth_ros.training.two_stage import filter_frames
 
 _log = logging.getLogger(__name__)
@@ -56,12 +57,13 @@ def _filter_once(settings: DepthSettings, checkpoint: Path, kept: Path) -> None:
 
 
 def _train_once(settings: DepthSettings, out: Path) -> Path:
-    L.seed_everything(settings.seed)
+    L.seed_everything(settings.seed, verbose=False)
     limits = None if settings.kept is None else read_frame_list(settings.kept)
     dataset = TripletDataset(
         settings.sources, settings.size, settings.jitter, limits, settings.zoom
     )
     write_data_report(dataset.drives, out / 'data.json')
+    settings = planned(settings, len(dataset))
     module = DepthTraining(settings, dataset.drives.cameras)
     final = out / 'networks.pt'
 
@@ -77,7 +79,7 @@ def _train_once(settings: DepthSettings, out: Path) -> Path:
             dataset,
             dataset.drives.counts,
             [source.weight for source in settings.sources],
-            steps=settings.steps,
+            steps=steps(settings.steps),
             batch=settings.batch,
             workers=settings.workers,
             seed=settings.seed,

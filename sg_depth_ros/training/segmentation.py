@@ -24,8 +24,9 @@ from sg_depth_ros.training.curve import ValidationCurve
 from sg_depth_ros.training.data.augmentation import JitterConfig
 from sg_depth_ros.training.data.order import Draw, OrderedData
 from sg_depth_ros.training.data.segmentation import SegmentationDataset
+from sg_depth_ros.training.schedule import steps
 from sg_depth_ros.training.segmentation_settings import SegmentationSettings
-from sg_depth_ros.training.trainer import claim_folder, fit
+from sg_depth_ros.training.trainer import claim_folder, fit, planned
 from sg_depth_ros.training.warm_start import find_networks, licence_of, take_fitting
 
 
@@ -53,7 +54,7 @@ class SegmentationTraining(L.LightningModule):
         # The sum over none is zero, where the mean over none is not a number.
         loss = F.cross_entropy(logits.float(), labels, ignore_index=VOID, reduction='sum')
         loss = loss / (labels != VOID).sum().clamp(min=1)
-        self.log('train/loss', loss, prog_bar=True)
+        self.log('train/cross_entropy', loss)
         return loss
 
     def validation_step(self, batch: tuple[Tensor, Tensor], _: int) -> None:
@@ -63,7 +64,7 @@ class SegmentationTraining(L.LightningModule):
         image, labels = batch
         _, logits = self.network(image.contiguous(memory_format=torch.channels_last))
         self.iou(logits.argmax(1), labels)
-        self.log('val/miou', self.iou, prog_bar=True)
+        self.log('val/miou', self.iou)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Give the optimiser and its schedule by step."""
@@ -76,7 +77,7 @@ class SegmentationTraining(L.LightningModule):
             )
         else:
             optimizer = torch.optim.AdamW(groups, s.learning_rate, weight_decay=s.weight_decay)
-        schedule = torch.optim.lr_scheduler.PolynomialLR(optimizer, s.steps, power=0.9)
+        schedule = torch.optim.lr_scheduler.PolynomialLR(optimizer, steps(s.steps), power=0.9)
         return {
             'optimizer': optimizer,
             'lr_scheduler': {'scheduler': schedule, 'interval': 'step'},
@@ -86,20 +87,12 @@ class SegmentationTraining(L.LightningModule):
 class SegmentationData(OrderedData):
     """The views to train on, and the whole images of the validation."""
 
-    def __init__(self, settings: SegmentationSettings) -> None:
-        data = SegmentationDataset(
-            settings.train,
-            settings.crop,
-            network_size=settings.size,
-            scale=settings.scale,
-            stretch=settings.stretch,
-            jitter=settings.jitter,
-        )
+    def __init__(self, settings: SegmentationSettings, data: SegmentationDataset) -> None:
         super().__init__(
             data,
             [len(data)],
             [1.0],
-            steps=settings.steps,
+            steps=steps(settings.steps),
             batch=settings.batch,
             workers=settings.workers,
             seed=settings.seed,
@@ -138,8 +131,17 @@ class _Fixed(torch.utils.data.Sampler[Draw]):
 def train_segmentation(settings: SegmentationSettings, out: Path) -> Path:
     """Train in the folder ``out``, resuming what is there; gives the final checkpoint."""
     claim_folder(settings, out)
-    L.seed_everything(settings.seed)
-    data = SegmentationData(settings)
+    L.seed_everything(settings.seed, verbose=False)
+    views = SegmentationDataset(
+        settings.train,
+        settings.crop,
+        network_size=settings.size,
+        scale=settings.scale,
+        stretch=settings.stretch,
+        jitter=settings.jitter,
+    )
+    settings = planned(settings, len(views))
+    data = SegmentationData(settings, views)
     module = SegmentationTraining(settings)
     final = out / 'networks.pt'
 

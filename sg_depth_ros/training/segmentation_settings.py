@@ -11,6 +11,7 @@ from pydantic import Field
 from sg_depth_ros.networks.segmentation import SegmentationConfig
 from sg_depth_ros.training.data.augmentation import JitterConfig
 from sg_depth_ros.training.data.labelled import LabelledSource
+from sg_depth_ros.training.schedule import Length
 from sg_depth_ros.training.settings import RunSettings, Side
 
 
@@ -27,7 +28,7 @@ class SegmentationSettings(RunSettings):
     stretch: float = Field(default=0.5, ge=0, le=1)
     """Share of the views that are stretched to ``size`` as at inference."""
     jitter: JitterConfig = JitterConfig()
-    steps: int = Field(default=48_000, ge=1)
+    steps: Length = 48_000
     batch: int = Field(default=8, ge=1)
     optimizer: Literal['sgd', 'adamw'] = 'sgd'
     """sgd has a momentum of 0.9."""

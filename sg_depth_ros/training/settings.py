@@ -13,6 +13,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sg_depth_ros.networks.encoder import STRIDES
+from sg_depth_ros.training.schedule import Length
 
 T = TypeVar('T', bound=BaseModel)
 
@@ -35,13 +36,18 @@ class RunSettings(BaseModel):
     average: float = Field(default=0.0, ge=0, lt=1)
     """Decay of a running mean of the weights, such as 0.995, which is then what is validated and
     written; 0 for the weights as they are."""
-    steps: int = Field(default=200_000, ge=1)
+    steps: Length = 200_000
+    """Length of the training: steps, or a text such as "30 epochs" of the samples found."""
     batch: int = Field(default=4, ge=1)
     """Samples of a step, in each process."""
     workers: int = Field(default=2, ge=0)
     seed: int = Field(default=0, ge=0)
-    validate_every: int = Field(default=1000, ge=1)
-    """Steps between validations; checkpoints are written then."""
+    validate_every: Length = 1000
+    """Steps, or epochs such as "1 epoch", between validations; networks are written then."""
+    checkpoint_minutes: float = Field(default=10.0, gt=0)
+    """Minutes after which the checkpoint to go on from is written, besides at validations."""
+    line_seconds: float = Field(default=30.0, gt=0)
+    """Seconds between lines that say how far the training is, where there is no terminal."""
     precision: Literal['auto', '32-true', 'bf16-mixed', '16-mixed'] = 'auto'
     """auto: bfloat16 on a GPU that has it, float16 on another, float32 on a CPU."""
     devices: int | Literal['auto'] = 'auto'

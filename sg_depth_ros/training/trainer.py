@@ -5,34 +5,37 @@
 from __future__ import annotations
 
 import json
-import sys
+import logging
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from sg_depth_ros.files import atomic_path
 from sg_depth_ros.training.callbacks import (
+    LOG_EVERY,
     AveragedWeights,
-    LogProgress,
+    LogRates,
     SayFinished,
     StopAtNonFinite,
 )
+from sg_depth_ros.training.checkpoints import LAST, WriteCheckpoint
 from sg_depth_ros.training.data.order import OrderedData
+from sg_depth_ros.training.pace import ShowPace
+from sg_depth_ros.training.progress import say
+from sg_depth_ros.training.schedule import in_steps, steps
 from sg_depth_ros.training.settings import RunSettings
 
-LAST = 'last.ckpt'
-"""The checkpoint from which a training goes on."""
 SETTINGS = 'settings.json'
 _MAY_CHANGE = {
     'steps', 'workers', 'devices', 'accelerator', 'precision', 'validate_every', 'validation',
-    'provenance',
+    'provenance', 'checkpoint_minutes', 'line_seconds',
 }  # fmt: skip
 """Settings with which a training may go on that has begun with others."""
 
@@ -47,6 +50,9 @@ _KNOWN_WARNINGS = (
     '.*smaller than the logging interval.*',
     '.*isinstance\\(treespec, LeafSpec\\).*',
 )
+
+
+Run = TypeVar('Run', bound=RunSettings)
 
 
 def claim_folder(settings: RunSettings, out: Path) -> None:
@@ -93,16 +99,17 @@ def fit(
     callbacks: Sequence[L.Callback],
     clip_gradients: float = 0.0,
 ) -> L.Trainer:
-    """Train to the last step, from the checkpoint in ``out`` if there is one."""
-    gpu = torch.cuda.is_available() and settings.accelerator != 'cpu'
+    """Train to the last step, from the checkpoint in ``out`` if there is one.
+
+    :param settings: with all lengths in steps
+    """
+    gpu = _has_gpu(settings)
     if gpu:
         torch.set_float32_matmul_precision('high')
-    terminal = sys.stdout.isatty()
+    validate_every = min(steps(settings.validate_every), steps(settings.steps))
     trainer = L.Trainer(
-        max_steps=settings.steps,
-        accelerator=settings.accelerator,
-        # Every core is one CPU "device" to Lightning; torch uses them all in one process.
-        devices=settings.devices if gpu or settings.devices != 'auto' else 1,
+        max_steps=steps(settings.steps),
+        **_devices(settings),
         strategy='auto',
         sync_batchnorm=gpu,
         use_distributed_sampler=False,
@@ -115,39 +122,87 @@ def fit(
             *callbacks,
             # Last: the others see the mean.
             *([AveragedWeights(decay=settings.average)] if settings.average else []),
-            ModelCheckpoint(
-                out,
-                filename=Path(LAST).stem,
-                save_top_k=1,
-                every_n_train_steps=settings.validate_every,
-                save_on_train_epoch_end=False,
-                enable_version_counter=False,
-            ),
-            LearningRateMonitor(),
+            LogRates(),
             SayFinished(out / LAST),
-            RichProgressBar(leave=True) if terminal else LogProgress(),
+            ShowPace(
+                settings.batch * world_size(settings),
+                settings.line_seconds,
+                f'to look at it: tensorboard --logdir {out}',
+            ),
+            # Lightning brings it to the end of all.
+            WriteCheckpoint(out, settings.checkpoint_minutes, validate_every),
         ],
-        enable_progress_bar=terminal,
+        enable_progress_bar=False,
         enable_model_summary=False,
-        val_check_interval=min(settings.validate_every, settings.steps),
+        val_check_interval=validate_every,
         check_val_every_n_epoch=None,
         num_sanity_val_steps=0,
         gradient_clip_val=clip_gradients or None,
-        log_every_n_steps=20,
+        log_every_n_steps=LOG_EVERY,
     )
     resume = out / LAST
     with warnings.catch_warnings():
         for message in _KNOWN_WARNINGS:
             warnings.filterwarnings('ignore', message)
-        trainer.fit(
-            module,
-            datamodule=data,
-            ckpt_path=resume if resume.exists() else None,
-            weights_only=True,
-        )
+        try:
+            trainer.fit(
+                module,
+                datamodule=data,
+                ckpt_path=resume if resume.exists() else None,
+                weights_only=True,
+            )
+        except SIGTERMException as error:
+            # As a shell tells of a process that a signal has ended.
+            raise SystemExit(128 + 15) from error
     if trainer.interrupted:
         raise KeyboardInterrupt
     return trainer
+
+
+def planned(settings: Run, samples: int) -> Run:
+    """Give the settings with all lengths in steps, and say how long the training is.
+
+    :param samples: that were found, which are an epoch
+    """
+    world = world_size(settings)
+    whole = in_steps(settings, samples, settings.batch * world)
+    epoch = samples / (settings.batch * world)
+    processes = f' in each of {world} processes' if world > 1 else ''
+    _say_once(
+        f'{whole.steps} steps of {settings.batch} samples{processes} are '
+        f'{steps(whole.steps) / epoch:.3g} epochs; validated every {whole.validate_every} steps'
+    )
+    return whole
+
+
+_say_once = rank_zero_only(say)
+
+
+def world_size(settings: RunSettings) -> int:
+    """Tell how many processes train together."""
+    _quieten()
+    return L.Trainer(**_devices(settings), logger=False, enable_checkpointing=False).world_size
+
+
+def _devices(settings: RunSettings) -> dict[str, Any]:
+    # Every core is one CPU "device" to Lightning; torch uses them all in one process.
+    alone = settings.devices == 'auto' and not _has_gpu(settings)
+    return {
+        'accelerator': settings.accelerator,
+        'devices': 1 if alone else settings.devices,
+    }
+
+
+def _has_gpu(settings: RunSettings) -> bool:
+    return torch.cuda.is_available() and settings.accelerator != 'cpu'
+
+
+def _quieten() -> None:
+    """Keep Lightning's log to what is wrong, once."""
+    for name in ('lightning.pytorch', 'lightning.fabric'):
+        logger = logging.getLogger(name)
+        logger.setLevel(logging.WARNING)
+        logger.handlers.clear()
 
 
 def choose_precision(wanted: str, gpu: bool) -> Any:

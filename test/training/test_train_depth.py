@@ -109,8 +109,9 @@ def test_tensorboard_has_scalars_and_pictures(reference):
     accumulator.Reload()
     tags = accumulator.Tags()
     assert {'val/abs_rel', 'val/median_ratio'} <= set(tags['scalars'])
-    for name in ('image', 'depth', 'labels', 'warped_0', 'warped_1', 'mask'):
-        assert f'0/{name}' in tags['images']
+    names = ('target', 'depth', 'labels', 'learned_from')
+    for name in (*names, 'target_rebuilt_from_previous', 'target_rebuilt_from_next'):
+        assert any(tag.endswith(f'/pattern:1/{name}') for tag in tags['images'])
     assert len(accumulator.Scalars('val/abs_rel')) == 3
 
 
@@ -254,7 +255,7 @@ def test_the_velocity_loss_sees_the_measured_distance(reference):
     module.training_step(batch, 0)
     with torch.no_grad():
         lengths = module._poses(batch)[..., :3, 3].norm(dim=-1)
-    assert logged['train/velocity'] == pytest.approx(
+    assert logged['train/distance_error_metres'] == pytest.approx(
         float((lengths - SPEED / 10).abs().mean()), rel=1e-4
     )
 
