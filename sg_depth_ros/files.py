@@ -34,6 +34,17 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def cache_directory(name: str) -> Path:
+    """Give the user's folder for what can be made again, by the XDG Base Directory Specification.
+
+    :param name: of what it holds
+    """
+    # The specification has relative paths ignored.
+    home = os.environ.get('XDG_CACHE_HOME', '')
+    root = Path(home) if os.path.isabs(home) else Path.home() / '.cache'
+    return root / 'sg_depth_ros' / name
+
+
 def sha256(path: str | Path) -> str:
     """Give the SHA-256 of a file as hexadecimal digits."""
     digest = hashlib.sha256()

@@ -102,6 +102,14 @@ def experiment(
     typer.echo(json.dumps(result, indent=1))
 
 
+@app.command()
+def settings() -> None:
+    """Print the reference of all settings of the trainings, in Markdown."""
+    from sg_depth_ros.training.settings_page import settings_page
+
+    typer.echo(settings_page(), nl=False)
+
+
 def find_config(name: str) -> Path:
     """Give the path of a configuration: a file, or a name of an installed one.
 

@@ -31,9 +31,13 @@ class DepthResNetConfig(BaseModel):
 
     family: Literal['resnet'] = 'resnet'
     encoder: str = 'tf_efficientnet_lite0'
+    """A timm model with features at strides 4 to 32, or 2 to 32."""
     decoder_channels: tuple[int, int, int, int, int] = (256, 128, 64, 32, 16)
+    """Of the decoder, from stride 16 to 1."""
     min_depth: float = 0.1
+    """Nearest depth, in metres (or in the unit of relative depth)."""
     max_depth: float = 100.0
+    """Farthest depth."""
     guidance: GuidanceConfig | None = GuidanceConfig()
 
 

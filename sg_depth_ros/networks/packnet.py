@@ -35,14 +35,19 @@ class PackNetConfig(BaseModel):
 
     family: Literal['packnet'] = 'packnet'
     stem_channels: int = 64
+    """Of the first convolution."""
     channels: tuple[int, int, int, int, int] = (64, 64, 128, 256, 512)
     """At strides 1 to 16; with 8 channels of 3D convolution, multiples of twice the groups."""
     blocks: tuple[int, int, int, int] = (2, 2, 3, 3)
     """Residual blocks at strides 2 to 16."""
     pack_kernels: tuple[int, int, int, int, int] = (5, 3, 3, 3, 3)
+    """Kernel sizes of the packs, from stride 2 to 32."""
     conv3d_channels: int = 8
+    """Of the 3D convolutions of packs and unpacks."""
     groups: int = 16
+    """Of the group normalisations."""
     min_depth: float = 0.5
+    """Nearest depth, in metres (or in the unit of relative depth)."""
     max_depth: float = 100.0
     """Farthest depth given; the sigmoid alone would reach infinity."""
     guidance: GuidanceConfig | None = GuidanceConfig()

@@ -17,7 +17,9 @@ class PoseNetConfig(BaseModel):
     model_config = ConfigDict(extra='forbid', frozen=True)
 
     channels: tuple[int, ...] = (16, 32, 64, 128, 256, 256, 256)
+    """Of its convolutions, each of stride 2."""
     neighbours: int = 2
+    """Images beside the target."""
     scale: float = 0.01
     """Factor of the output: poses of neighbouring frames are small."""
     begin_still: bool = False

@@ -20,8 +20,11 @@ class SegmentationConfig(BaseModel):
     model_config = ConfigDict(extra='forbid', frozen=True)
 
     encoder: str = 'tf_efficientnet_lite0'
+    """A timm model with features at strides 4 to 32."""
     pyramid_channels: int = 64
+    """Of the feature pyramid."""
     classes: int = 19
+    """Of the label set."""
 
 
 class SegmentationNet(nn.Module):

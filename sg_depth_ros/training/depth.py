@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -82,6 +83,7 @@ class DepthTraining(L.LightningModule):
         if settings.initial is not None:
             found = find_networks(settings.initial)
             begun[found] = _start_from(found, depth, self.pose)
+            _require_focal_length(settings, begun[found], found)
         elif isinstance(depth, DepthResNet) and settings.has_exact_depth:
             depth.begin_in_the_middle()
         # Depthwise convolutions train several times faster on a CPU in this layout. PackNet has
@@ -291,6 +293,19 @@ def _mirrored(x_bchw: Tensor, mirror_b: Tensor | None) -> Tensor:
     if mirror_b is None:
         return x_bchw
     return torch.where(mirror_b[:, None, None, None], x_bchw.flip(3), x_bchw)
+
+
+def _require_focal_length(settings: DepthSettings, meta: dict[str, Any], path: Path) -> None:
+    """Refuse another focal length than that for which a checkpoint predicts depth."""
+    if 'training_focal_length' not in meta:
+        return
+    found = meta['training_focal_length'] * settings.size[0] / meta['input_width']
+    if not math.isclose(found, settings.focal_length, rel_tol=0.01):
+        raise ValueError(
+            f'focal_length is {settings.focal_length:g} pixels, but {path} predicts depth for '
+            f'{found:.1f} at a width of {settings.size[0]}; set focal_length={found:.1f}, '
+            'whatever the camera has'
+        )
 
 
 def _start_from(path: Path, depth: nn.Module, pose: nn.Module) -> dict[str, Any]:

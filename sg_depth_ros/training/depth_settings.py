@@ -26,12 +26,15 @@ class LossSettings(BaseModel):
     model_config = ConfigDict(extra='forbid', frozen=True)
 
     ssim_weight: float = Field(default=0.85, ge=0, le=1)
+    """Share of (1 - SSIM) / 2 in the photometric error; the rest is L1."""
     smoothness: float = Field(default=0.001, ge=0)
     """Halved at every coarser scale."""
     velocity: float = Field(default=0.05, ge=0)
     """Weight of the velocity loss, in effect where a source tells distances."""
     automask: bool = True
+    """Leave out pixels that the neighbours as they are explain better."""
     scales: int = Field(default=4, ge=1, le=4)
+    """Scales of inverse depth that learn, from the finest on."""
     supervision: float = Field(default=1.0, ge=0)
     """Weight of |log depth - log truth| where a source has truth."""
     shape: float = Field(default=0.5, ge=0)
@@ -47,8 +50,11 @@ class LidarValidation(BaseModel):
 
     kind: Literal['lidar'] = 'lidar'
     path: Path
+    """Folder with ``images`` and ``depth``."""
     protocol: str = 'eigen-raw'
+    """As ``sg_depth evaluate --protocol``."""
     scaling: Scaling = 'median'
+    """How depth is scaled to the truth: median, once for all frames, or none."""
 
 
 class StreetValidation(BaseModel):
@@ -59,6 +65,7 @@ class StreetValidation(BaseModel):
     kind: Literal['street'] = 'street'
     street: StreetSource
     scaling: Scaling = 'median'
+    """How depth is scaled to the truth: median, once for all frames, or none."""
 
 
 class KittiValidation(BaseModel):
@@ -68,12 +75,15 @@ class KittiValidation(BaseModel):
 
     kind: Literal['kitti_raw'] = 'kitti_raw'
     path: Path
+    """Folder with ``DATE/DRIVE``, images and LiDAR."""
     split: Path
     """Lines ``DATE/DRIVE INDEX l|r``, as monodepth2's ``eigen_zhou/val_files.txt``."""
     improved: bool = False
     """Against the annotated depth maps in place of the raw LiDAR."""
     protocol: str = 'eigen-raw'
+    """As ``sg_depth evaluate --protocol``."""
     scaling: Scaling = 'median'
+    """How depth is scaled to the truth: median, once for all frames, or none."""
     frames: int = Field(default=200, ge=1)
     """At most so many frames, spread evenly over the split."""
 
@@ -127,10 +137,15 @@ class DepthSettings(RunSettings):
     """Show mirrored images to the depth network, half of the time."""
     loss: LossSettings = LossSettings()
     optimizer: Literal['adam', 'adamw'] = 'adam'
+    """adamw takes weight decay apart from the gradients."""
     learning_rate: float = Field(default=2e-4, gt=0)
+    """Of the depth network."""
     pose_learning_rate: float = Field(default=5e-4, gt=0)
+    """Of the pose network."""
     intrinsics_learning_rate: float = Field(default=5e-3, gt=0)
+    """Of intrinsics that are not known."""
     weight_decay: float = Field(default=0.0, ge=0)
+    """Of all weights."""
     clip_gradients: float = Field(default=1.0, ge=0)
     """Largest norm of all gradients; 0 for no limit."""
     schedule: Literal['halve', 'plateau', 'onecycle'] = 'halve'

@@ -79,6 +79,7 @@ class DistilSettings(BaseModel):
     sources: list[DepthSource]
     """Images come from all of them by weight, evenly spread over each."""
     images: int = Field(default=1000, ge=1)
+    """How many images are written, those with vehicles set into them apart."""
     size: tuple[Side, Side] = (640, 192)
     """Width and height of what is written."""
     focal_length: float = Field(gt=0)
@@ -89,6 +90,7 @@ class DistilSettings(BaseModel):
     vehicles: VehicleSettings | None = VehicleSettings()
     """Set vehicles into the images; null for the images alone."""
     seed: int = Field(default=0, ge=0)
+    """Of all chance."""
 
 
 @dataclass(frozen=True)

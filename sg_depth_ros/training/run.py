@@ -162,9 +162,8 @@ def write_intrinsics(module: DepthTraining, drives: Drives, path: Path) -> None:
 
 @rank_zero_only
 def write_data_report(drives: Drives, path: Path) -> None:
-    """Write what was read and what was left out, and say the sums."""
+    """Write what was read and what was left out, and say it in short."""
     with atomic_path(path) as temporary:
         content = {'sequences': drives.summary(), 'notes': drives.notes}
         temporary.write_text(json.dumps(content, indent=1) + '\n')
-    frames = sum(len(clip.sequence.frames) for clip in drives.clips)
-    say(f'{sum(drives.counts)} samples of {frames} frames in {len(drives.clips)} sequences')
+    say(drives.headline())

@@ -17,6 +17,8 @@ def _check(value: Any) -> Any:
     if isinstance(value, str) and (match := _EPOCHS.fullmatch(value.strip())):
         if float(match[1]) > 0:
             return value.strip()
+    elif isinstance(value, str) and value.isdecimal() and int(value) >= 1:
+        return int(value)
     elif isinstance(value, int) and not isinstance(value, bool) and value >= 1:
         return value
     raise ValueError(f'{value!r} is no length; give steps such as 30000, or "30 epochs"')

@@ -35,3 +35,4 @@ class SegmentationSettings(RunSettings):
     learning_rate: float = Field(default=0.01, gt=0)
     """Falls to zero over the steps, as a polynomial of power 0.9."""
     weight_decay: float = Field(default=1e-4, ge=0)
+    """Of all weights."""

@@ -2,13 +2,16 @@
 # SPDX-License-Identifier: Apache-2.0
 
 import pickle
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
 import pytest
 from training_worlds import picture
 
-from sg_depth_ros.training.data.frames import SpooledFrames
+from sg_depth_ros.training.data import motion
+from sg_depth_ros.training.data.frames import ImageFiles, SpooledFrames
 from sg_depth_ros.training.data.motion import change, select_targets, thumbnail
 from sg_depth_ros.training.data.sequence import Sequence
 
@@ -112,6 +115,73 @@ def test_the_cut_of_a_real_clip_is_found(real_data):
     before, last, first = [thumbnail(video.read()[1]) for _ in range(92)][-3:]
     assert change(last, first).cut
     assert not change(before, last).cut
+
+
+def test_what_was_seen_is_kept_and_looked_at_once(tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
+    shifts = [0, 4, 8, 8, 8, 8, 12, 16]
+    looked = []
+    monkeypatch.setattr(motion, 'change', lambda a, b: looked.append(1) or change(a, b))
+    images = [large(shift) for shift in shifts]
+    first = select(SpooledFrames.of_images(images))
+    assert len(looked) == 7
+    again = select(SpooledFrames.of_images(images))
+    assert len(looked) == 7
+    assert again.targets.tolist() == first.targets.tolist() == [1, 6]
+    assert again.left_out == first.left_out
+    # Another limit needs no other look; another step or image does.
+    assert select(SpooledFrames.of_images(images), min_motion=20).targets.tolist() == []
+    assert len(looked) == 7
+    select(SpooledFrames.of_images(images), step=2)
+    assert len(looked) == 13
+    select(SpooledFrames.of_images(images[1:]))
+    assert len(looked) == 19
+    for file in (tmp_path / 'sg_depth_ros/motion').glob('*.json'):
+        file.write_text('{"pairs": {"0": [')
+    assert select(SpooledFrames.of_images(images)).targets.tolist() == [1, 6]
+    assert len(looked) == 26
+    assert 'is damaged' in caplog.text
+
+
+def test_files_are_told_again_by_name_size_and_time(tmp_path, monkeypatch):
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
+    for frame in range(4):
+        cv2.imwrite(str(tmp_path / f'{frame}.png'), large(4 * frame))
+    (tmp_path / '3.png').write_bytes(b'no image')
+    paths = sorted(tmp_path.glob('*.png'))
+    first = select(ImageFiles(paths))
+    assert first.left_out['broken image'] == 1 and '3.png' in first.broken[0]
+    with monkeypatch.context() as patch:
+        patch.setattr(motion, 'thumbnail', lambda _: pytest.fail('looked again'))
+        assert select(ImageFiles(paths)).broken == first.broken
+    cv2.imwrite(str(tmp_path / '3.png'), large(12))
+    assert select(ImageFiles(paths)).targets.tolist() == [1, 2]
+
+
+def test_without_a_folder_for_it_images_are_looked_at_every_time(tmp_path, monkeypatch, caplog):
+    (tmp_path / 'file').touch()
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'file'))
+    frames = SpooledFrames.of_images(large(4 * frame) for frame in range(4))
+    assert select(frames).targets.tolist() == [1, 2]
+    assert 'set XDG_CACHE_HOME' in caplog.text
+
+
+def test_of_two_processes_one_looks(tmp_path, monkeypatch):
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
+    frames = SpooledFrames.of_images(large(4 * frame) for frame in range(6))
+    looked = []
+
+    def slow(a, b):
+        looked.append(1)
+        time.sleep(0.05)
+        return change(a, b)
+
+    monkeypatch.setattr(motion, 'change', slow)
+    # Locks of files are between their openings, so threads stand for processes.
+    with ThreadPoolExecutor() as pool:
+        found = list(pool.map(lambda _: select(frames).targets.tolist(), range(2)))
+    assert found == [[1, 2, 3, 4]] * 2
+    assert len(looked) == 5
 
 
 def test_a_spool_keeps_order_and_is_read_by_other_processes():

@@ -10,6 +10,7 @@ from sg_depth_ros.bundle.share import share_directory
 from sg_depth_ros.cli.train import app, find_config
 from sg_depth_ros.training.depth_settings import DepthSettings
 from sg_depth_ros.training.distil import DistilSettings
+from sg_depth_ros.training.schedule import in_steps, steps
 from sg_depth_ros.training.segmentation_settings import SegmentationSettings
 from sg_depth_ros.training.settings import load_settings
 
@@ -42,9 +43,17 @@ def test_overrides_reach_into_mappings_and_lists(tmp_path, monkeypatch):
     ('override', 'match'),
     [
         ('steps', 'write key=value'),
-        ('stepz=3', 'stepz: Extra inputs'),
-        ('loss.velocty=1', 'loss.velocty: Extra inputs'),
-        ('steps=many', 'steps: Input should be a valid integer'),
+        ('stepz=3', r'stepz is no setting; the nearest is steps \(on the command line\)'),
+        ('loss.velocty=1', 'loss.velocty is no setting; the nearest is loss.velocity'),
+        ('sources.1.topc=/a', 'sources.1.topc is no setting; the nearest is sources.1.topic'),
+        ('network.guidance.sigmaa=1', r'the nearest is network\.guidance\.sigma \(on'),
+        ('qqq=1', 'qqq is no setting; sg_depth train settings lists all'),
+        ('loss.qqq=1', 'loss.qqq is no setting; there are automask, max_depth, '),
+        ('steps=many', 'steps: \'many\' is no length; give steps such as 30000, or "30 epochs"'),
+        ('steps=0 epochs', "'0 epochs' is no length"),
+        ('steps=0', '0 is no length'),
+        ('schedule=plateau', r'\.yaml: schedule: plateau follows the validation'),
+        ('validation.kind=lidar', r'validation\.path is missing; set it;'),
         ('sources.5.weight=1', r'sources\.5\.weight is no setting'),
         ('sources.0.kind=tape', 'sources.0: Input tag'),
         ('sources.0.weight=0', 'greater than 0'),
@@ -59,11 +68,72 @@ def test_a_wrong_setting_is_named(tmp_path, override, match):
         load_settings(DepthSettings, write(tmp_path), [override])
 
 
+def test_what_is_wrong_in_the_file_is_not_said_of_the_command_line(tmp_path, monkeypatch):
+    monkeypatch.setenv('SOME_BAG', '/data/bag')
+    with pytest.raises(ValueError, match=r'batsh is no setting; the nearest is batch$'):
+        load_settings(DepthSettings, write(tmp_path, TEXT + 'batsh: 3\n'), ['steps=3'])
+
+
+def test_an_environment_variable_that_is_not_set_is_named(tmp_path, monkeypatch):
+    monkeypatch.delenv('SOME_BAG', raising=False)
+    with pytest.raises(
+        ValueError, match=r'1\.path is \$SOME_BAG, and the environment has no SOME_BAG'
+    ):
+        load_settings(DepthSettings, write(tmp_path))
+    given = load_settings(DepthSettings, write(tmp_path), ['sources.1.path=/b'])
+    assert str(given.sources[1].path) == '/b'
+    # What stands in a comment is nobody's setting, and a value may hold what YAML reads.
+    monkeypatch.setenv('SOME_BAG', '/data/a: b')
+    given = load_settings(DepthSettings, write(tmp_path, TEXT + '# $NONE\n'))
+    assert str(given.sources[1].path) == '/data/a: b'
+
+
+def test_the_focal_length_belongs_to_the_width(tmp_path, monkeypatch):
+    monkeypatch.setenv('SOME_BAG', '/data/bag')
+
+    def focal_length(*overrides, text=TEXT):
+        return load_settings(DepthSettings, write(tmp_path, text), overrides).focal_length
+
+    assert focal_length() == 370
+    assert focal_length('size=[320, 96]') == 185
+    assert focal_length('size=[320, 96]', text=TEXT + 'size: [1280, 384]\n') == 92.5
+    assert focal_length('size=[320, 96]', 'focal_length=200') == 200
+
+
+def test_a_preset_is_taken_by_its_name(tmp_path, monkeypatch):
+    monkeypatch.setenv('SOME_BAG', '/data/bag')
+    text = TEXT + 'presets:\n  cpu: {size: [320, 96], loss.scales: 1, steps: 3 epochs}\n'
+    path = write(tmp_path, text)
+    plain = load_settings(DepthSettings, path)
+    assert (plain.size, plain.steps, plain.loss.scales) == ((640, 192), 200_000, 4)
+    cpu = load_settings(DepthSettings, path, ['steps=7', 'preset=cpu'])
+    assert (cpu.size, cpu.steps, cpu.loss.scales, cpu.focal_length) == ((320, 96), 7, 1, 185)
+    assert load_settings(DepthSettings, write(tmp_path, text + 'preset: cpu\n')).size == (320, 96)
+    with pytest.raises(ValueError, match="has no preset 'gpu'; there are: cpu"):
+        load_settings(DepthSettings, path, ['preset=gpu'])
+
+
+def test_lengths_are_steps_or_epochs(tmp_path, monkeypatch):
+    monkeypatch.setenv('SOME_BAG', '/data/bag')
+    overrides = ['steps=30 epochs', 'halve_every=0.5 epochs', 'validate_every=1 epoch']
+    settings = load_settings(DepthSettings, write(tmp_path), overrides)
+    # KITTI with eight processes of a batch of 4.
+    planned = in_steps(settings, 39_810, 32)
+    assert steps(planned.steps) == 37_322
+    assert (planned.halve_every, planned.validate_every, planned.patience) == (623, 1245, 2489)
+    assert in_steps(planned, 10, 1) == planned
+    assert in_steps(settings, 1, 32).validate_every == 1
+    with pytest.raises(TypeError, match='not in steps yet'):
+        steps(settings.steps)
+
+
 def test_a_file_that_is_none_is_named(tmp_path):
     with pytest.raises(ValueError, match='cannot be read'):
         load_settings(DepthSettings, tmp_path / 'none.yaml')
     with pytest.raises(ValueError, match='is not YAML'):
         load_settings(DepthSettings, write(tmp_path, 'a: ['))
+    with pytest.raises(ValueError, match='is no list of settings'):
+        load_settings(DepthSettings, write(tmp_path, 'some text'))
 
 
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
@@ -82,7 +152,8 @@ def test_the_published_schedule_is_that_of_the_paper(monkeypatch):
     settings = load_settings(DepthSettings, path)
     assert settings.network.family == 'packnet'
     assert (settings.batch, settings.learning_rate, settings.pose_learning_rate) == (4, 2e-4, 5e-4)
-    assert settings.optimizer == 'adam'
+    assert (settings.optimizer, settings.schedule) == ('adam', 'plateau')
+    assert (settings.steps, settings.validation.kind) == ('30 epochs', 'kitti_raw')
     assert settings.two_stage
 
 

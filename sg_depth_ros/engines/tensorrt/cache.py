@@ -26,7 +26,7 @@ from pathlib import Path
 from sg_depth_ros.engines.comparison import ComparisonError
 from sg_depth_ros.engines.protocol import EngineCancelled, Progress
 from sg_depth_ros.engines.tensorrt.precision import Product
-from sg_depth_ros.files import atomic_path
+from sg_depth_ros.files import atomic_path, cache_directory
 
 SUFFIX = '.engine'
 NOT_CHECKED = 'not done'
@@ -102,11 +102,8 @@ class DamagedError(Exception):
 
 
 def default_directory() -> Path:
-    """Give the cache folder by the XDG Base Directory Specification."""
-    # The specification has relative paths ignored.
-    home = os.environ.get('XDG_CACHE_HOME', '')
-    root = Path(home) if os.path.isabs(home) else Path.home() / '.cache'
-    return root / 'sg_depth_ros' / 'engines'
+    """Give the folder of engines in the user's cache."""
+    return cache_directory('engines')
 
 
 class EngineCache:

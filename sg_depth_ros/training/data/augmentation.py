@@ -19,11 +19,17 @@ class JitterConfig(BaseModel):
     model_config = ConfigDict(extra='forbid', frozen=True)
 
     brightness: float = Field(default=0.2, ge=0, lt=1)
+    """Half width of the random factor on brightness."""
     contrast: float = Field(default=0.2, ge=0, lt=1)
+    """Half width of that on contrast."""
     saturation: float = Field(default=0.2, ge=0, lt=1)
+    """Half width of that on saturation."""
     hue: float = Field(default=0.05, ge=0, le=0.5)
+    """Half width of the random turn of the hue, in circles."""
     gray: float = Field(default=0.0, ge=0, le=1)
+    """Share of samples without colour."""
     probability: float = Field(default=0.5, ge=0, le=1)
+    """Share of samples whose brightness, contrast, saturation and hue are changed."""
     blur: float = Field(default=0.0, ge=0)
     """How far the standard deviation of a Gaussian blur may exceed a tenth of a pixel."""
     noise: float = Field(default=0.0, ge=0, lt=1)

@@ -73,6 +73,28 @@ class Drives:
     cameras: list[str]
     notes: list[str]
 
+    def headline(self) -> str:
+        """Say in a line what there is: samples, what is known of them, masks, what is left out."""
+        clips = self.clips
+        frames = sum(len(clip.sequence.frames) for clip in clips)
+        left_out: Counter[str] = Counter()
+        for clip in clips:
+            left_out += clip.selection.left_out
+        # Of different drives the mask hides as much as of their images in the mean.
+        hidden = [0.0 if clip.mask is None else float((clip.mask == 0).mean()) for clip in clips]
+        share = sum(hidden) / len(hidden)
+        parts = [
+            f'intrinsics {_of(clips, [clip.camera < 0 for clip in clips], "known", "learned")}',
+            f'speed {_of(clips, [c.sequence.tells_speed for c in clips], "known", "unknown")}',
+            f'masks hide {share:.1%}' if share else 'no mask',
+            *([f'left out: {_listed(left_out)}'] if left_out else []),
+        ]
+        plural = 's' if len(clips) != 1 else ''
+        return (
+            f'{sum(self.counts)} samples of {frames} frames in {len(clips)} sequence{plural}; '
+            + ', '.join(parts)
+        )
+
     def summary(self) -> list[dict[str, Any]]:
         """Give name, frames, samples and what was left out of each sequence."""
         return [
@@ -182,13 +204,25 @@ def _note(clip: Clip, notes: list[str]) -> None:
         notes.append(f'{name}: {frames} frame(s) are no sequence and are left out')
 
 
+def _of(clips: list[Clip], holds: list[bool], yes: str, no: str) -> str:
+    """Say of how many something holds."""
+    count = sum(holds)
+    if count in (0, len(clips)):
+        return yes if count else no
+    return f'{yes} of {count} and {no} of {len(clips) - count}'
+
+
+def _listed(reasons: Counter[str]) -> str:
+    return ', '.join(f'{count} {reason}' for reason, count in reasons.most_common())
+
+
 def _nothing_left(clips: list[Clip]) -> str:
     reasons: Counter[str] = Counter()
     for clip in clips:
         reasons += clip.selection.left_out
     frames = sum(len(clip.sequence.frames) for clip in clips)
-    listed = ', '.join(f'{count} {reason}' for reason, count in reasons.most_common())
     return (
-        f'{clips[0].sequence.name}: none of its {frames} frames can be learned from ({listed}); '
-        'record more, lower min_motion or min_distance, or leave the source out'
+        f'{clips[0].sequence.name}: none of its {frames} frames can be learned from '
+        f'({_listed(reasons)}); record more, lower min_motion or min_distance, or leave the '
+        'source out'
     )

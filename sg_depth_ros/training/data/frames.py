@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -38,6 +39,12 @@ class ImageFiles:
 
     def __getitem__(self, index: int) -> NDArray[np.uint8]:
         return read_rgb(self.paths[index])
+
+    def fingerprint(self) -> str:
+        """Give a text that is another one when a file is; images are not read for it."""
+        stats = [(path.name, path.stat()) for path in self.paths]
+        files = [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
+        return hashlib.sha256(repr(files).encode()).hexdigest()
 
 
 class SpooledFrames:
@@ -80,6 +87,14 @@ class SpooledFrames:
         # Without a shared position, so that processes that were forked may share the file.
         data = os.pread(self._file.fileno(), size, start)
         return decode_compressed(data, image_format)
+
+    def fingerprint(self) -> str:
+        """Give a text that is another one when an image or their order is."""
+        digest = hashlib.sha256()
+        for start, size, image_format in self._entries:
+            digest.update(f'{image_format} {size}'.encode())
+            digest.update(os.pread(self._file.fileno(), size, start))
+        return digest.hexdigest()
 
     def reorder(self, order: Iterable[int]) -> None:
         """Bring the images into another order, given by their present indices."""

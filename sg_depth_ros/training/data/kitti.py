@@ -28,6 +28,7 @@ class KittiRawSource(SourceSettings):
 
     kind: Literal['kitti_raw'] = 'kitti_raw'
     path: Path
+    """Folder with ``DATE/DRIVE`` and the calibration files."""
     split: Path | None = None
     """Lines ``DATE/DRIVE INDEX l|r``, as in monodepth2's splits; all drives, left, if not set."""
 
@@ -75,9 +76,11 @@ class KittiOdometrySource(SourceSettings):
 
     kind: Literal['kitti_odometry'] = 'kitti_odometry'
     path: Path
+    """Folder with ``sequences`` and ``poses``."""
     drives: tuple[str, ...] = ()
     """Such as ["00", "02"]; all that are there if empty."""
     camera: Literal['0', '1', '2', '3'] = '2'
+    """Number of the camera: 0 and 1 are gray, 2 and 3 in colour."""
 
     def sequences(self) -> list[Sequence]:
         """Read the drives; raises ValueError that names what is missing."""

@@ -41,7 +41,9 @@ class FolderLabels(_Source):
 
     kind: Literal['folder'] = 'folder'
     images: Path
+    """Folder of images."""
     labels: Path
+    """Folder of label PNGs: train ids, 255 = void."""
 
     def loaders(self) -> list[Loader]:
         """List the images that have labels; raises ValueError if there are none."""
@@ -60,7 +62,9 @@ class CityscapesLabels(_Source):
 
     kind: Literal['cityscapes'] = 'cityscapes'
     root: Path
+    """Folder with ``leftImg8bit`` and ``gtFine``."""
     split: str = 'train'
+    """train, val or test."""
 
     def loaders(self) -> list[Loader]:
         """List the images that have labels; raises ValueError if there are none."""
@@ -88,7 +92,9 @@ class VideoLabels(_Source):
 
     kind: Literal['video'] = 'video'
     video: Path
+    """The video file."""
     labels: Path
+    """Folder of label PNGs: train ids, 255 = void."""
 
     def loaders(self) -> list[Loader]:
         """List the labelled frames; raises ValueError if there are none."""
@@ -107,7 +113,9 @@ class CamVidLabels(_Source):
 
     kind: Literal['camvid'] = 'camvid'
     root: Path
+    """Folder with ``train``, ``val`` and ``test``."""
     split: str = 'train'
+    """train, val or test."""
 
     def loaders(self) -> list[Loader]:
         """List the images of the split; raises ValueError if there are none."""

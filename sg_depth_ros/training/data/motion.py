@@ -5,13 +5,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from sg_depth_ros.training.data.motion_cache import Seen, remembered
 from sg_depth_ros.training.data.sequence import Sequence
 
 LONGEST_INTERVAL = 2.5
@@ -62,14 +65,23 @@ def select_targets(
     # A reason for each pair of frames a step apart, in the order in which they are looked for.
     reasons = np.full(max(count - step, 0), '', dtype=object)
     reasons[_gaps(sequence.stamps, step, len(reasons))] = 'gap in time'
-    thumbnails = _Thumbnails(sequence, selection.broken)
+    unknown = []
     for first in np.flatnonzero(reasons == '').tolist():
         distance = sequence.distance(first, first + step)
         if not np.isnan(distance):
             if distance <= min_distance:
                 reasons[first] = 'standing still'
         elif min_motion > 0:
-            reasons[first] = _look(thumbnails, first, first + step, min_motion)
+            unknown.append(first)
+    seen = remembered(sequence.frames, step, unknown, partial(_look, sequence, step))
+    selection.broken += seen.broken
+    for first in unknown:
+        found = seen.pairs[first]
+        if isinstance(found, str):
+            reasons[first] = found
+        else:
+            flow, cut = found
+            reasons[first] = 'cut' if cut else 'standing still' if flow <= min_motion else ''
     for index in range(count):
         if not _is_listed(sequence, index):
             reason = _NOT_LISTED
@@ -122,16 +134,20 @@ def _gaps(stamps: NDArray[np.float64] | None, step: int, pairs: int) -> NDArray[
     return np.asarray(windows.any(1))
 
 
-def _look(thumbnails: _Thumbnails, first: int, last: int, min_motion: float) -> str:
-    """Give the reason why a pair cannot be used, or an empty text."""
-    a, b = thumbnails[first], thumbnails[last]
-    thumbnails.forget(first)
-    if a is None or b is None:
-        return 'broken image'
-    if a.shape != b.shape:
-        return 'other size'
-    flow, cut = change(a, b)
-    return 'cut' if cut else 'standing still' if flow <= min_motion else ''
+def _look(sequence: Sequence, step: int, pairs: Collection[int]) -> Seen:
+    """Look at pairs of images, given by their first ones in increasing order."""
+    seen = Seen()
+    thumbnails = _Thumbnails(sequence, seen.broken)
+    for first in pairs:
+        a, b = thumbnails[first], thumbnails[first + step]
+        thumbnails.forget(first)
+        if a is None or b is None:
+            seen.pairs[first] = 'broken image'
+        elif a.shape != b.shape:
+            seen.pairs[first] = 'other size'
+        else:
+            seen.pairs[first] = change(a, b)
+    return seen
 
 
 class _Thumbnails:

@@ -79,7 +79,9 @@ class VideoSource(SourceSettings):
 
     kind: Literal['video'] = 'video'
     path: Path
+    """The video file."""
     camera: Path | None = None
+    """A `camera.json` (width, height, fx, fy, cx, cy); by default the one beside the video."""
     table: Path | None = None
     """CSV, a row a frame: stamps in seconds (stamp), speed in m/s (speed). By default the
     ``timestamps.csv`` beside the video, if there is one."""
@@ -115,6 +117,7 @@ class FolderSource(SourceSettings):
 
     kind: Literal['folder'] = 'folder'
     path: Path
+    """The folder."""
     images: str = 'images'
     """The folder of the images inside of ``path``; ``.`` for the folder itself."""
     use_depth: bool = False
@@ -165,6 +168,7 @@ class BagSource(SourceSettings):
 
     kind: Literal['bag'] = 'bag'
     path: Path
+    """The bag: a folder, or one of its .mcap or .db3 files."""
     topic: str | None = None
     """Topic of the images; the bag's only one by default."""
     info_topic: str | None = None
@@ -201,11 +205,17 @@ class StreetSource(SourceSettings):
 
     kind: Literal['street'] = 'street'
     cache: Path
+    """Folder that clips are rendered to, once for all trainings that ask for the same."""
     clips: int = Field(default=200, ge=1)
+    """How many clips."""
     frames: int = Field(default=5, ge=1)
+    """Images of a clip."""
     seed: int = 0
+    """Of the first clip; each has the next."""
     fps: float = Field(default=10.0, gt=0)
+    """Images a second."""
     size: tuple[int, int] = (640, 192)
+    """Width and height of the images, in pixels."""
     focal_length: tuple[float, float] = (0.45, 1.1)
     """Range of the horizontal focal length, in widths."""
     aspect: tuple[float, float] = (0.8, 1.2)

@@ -85,6 +85,7 @@ class VehicleSettings(BaseModel):
     """Share of the copies in which vehicles fill the lanes, one close behind the other,
     with what is far in the gaps between them."""
     camera_height: float = Field(default=1.65, gt=0)
+    """Metres of the camera over the road."""
     trusted: float = Field(default=20.0, ge=0)
     """Metres, likewise, up to which depth of road users that stand on no road in sight is taken to
     be unknown."""
