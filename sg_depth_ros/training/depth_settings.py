@@ -130,6 +130,9 @@ class DepthSettings(RunSettings):
     focal_length: float = Field(gt=0)
     """Pixels at the width of ``size``, for which the network predicts depth."""
     jitter: JitterConfig = JitterConfig()
+    keep_frames: bool = True
+    """Decode every image once and keep it in memory at ``size``, on the GPU where it fits; where
+    it fits nowhere, or ``zoom`` shows it in other ways, images are decoded for every sample."""
     zoom: float = Field(default=1.0, gt=0, le=1)
     """Views show at least this part of the image's width and height, and so other focal lengths
     and principal points; 1 for whole images."""

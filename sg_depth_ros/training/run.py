@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import lightning as L
+import torch
 from lightning.pytorch.utilities import rank_zero_only
 
 from sg_depth_ros.files import atomic_path
@@ -18,7 +19,9 @@ from sg_depth_ros.networks.checkpoint import save_networks
 from sg_depth_ros.training.callbacks import DepthPictures, WriteNetworks
 from sg_depth_ros.training.curve import ValidationCurve
 from sg_depth_ros.training.data.drives import Drives
-from sg_depth_ros.training.data.order import OrderedData
+from sg_depth_ros.training.data.frame_memory import FrameMemory
+from sg_depth_ros.training.data.order import OrderedData, OrderedSampler
+from sg_depth_ros.training.data.resident import ResidentBatches
 from sg_depth_ros.training.data.triplets import TripletDataset, guessed_camera
 from sg_depth_ros.training.depth import DepthTraining
 from sg_depth_ros.training.depth_settings import DepthSettings
@@ -70,6 +73,14 @@ def _train_once(settings: DepthSettings, out: Path) -> Path:
     def write(path: Path, steps: int) -> None:
         write_networks(module, dataset.drives, path, steps)
 
+    def resident(
+        sampler: OrderedSampler, device: torch.device, processes: int
+    ) -> ResidentBatches | None:
+        memory = FrameMemory.that_fits(dataset.frames(), dataset.size, device, processes)
+        if memory is None:
+            return None
+        return ResidentBatches(dataset, memory, sampler, settings.batch, device, settings.workers)
+
     metric = 'val/abs_rel' if settings.validation else None
     trainer = fit(
         settings,
@@ -83,6 +94,7 @@ def _train_once(settings: DepthSettings, out: Path) -> Path:
             batch=settings.batch,
             workers=settings.workers,
             seed=settings.seed,
+            resident=resident if settings.keep_frames and dataset.can_be_kept else None,
         ),
         [
             WriteNetworks(out, write, metric),

@@ -36,6 +36,7 @@ SETTINGS = 'settings.json'
 _MAY_CHANGE = {
     'steps', 'workers', 'devices', 'accelerator', 'precision', 'validate_every', 'validation',
     'provenance', 'checkpoint_minutes', 'line_seconds',
+    'keep_frames',
 }  # fmt: skip
 """Settings with which a training may go on that has begun with others."""
 

@@ -8,7 +8,7 @@ have seen otherwise, changed in the same random way.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import lightning as L
@@ -82,6 +82,9 @@ class OrderedSampler(Sampler[Draw]):
                 yield Draw(int(self._order[place]), (self._seed << 40) + place)
 
 
+Resident = Callable[[OrderedSampler, torch.device, int], 'Iterable[Any] | None']
+
+
 class OrderedData(L.LightningDataModule):
     """A data set in the order of :func:`sample_order`, continued where a checkpoint left it.
 
@@ -89,6 +92,8 @@ class OrderedData(L.LightningDataModule):
     :param counts: samples of each source, one after the other
     :param weights: share of each source
     :param batch: samples of a step in each process
+    :param resident: makes batches out of a memory in place of a loader, or None where it is too
+        small: of the sampler, the device and the processes on this machine
     """
 
     def __init__(
@@ -101,12 +106,14 @@ class OrderedData(L.LightningDataModule):
         batch: int,
         workers: int,
         seed: int,
+        resident: Resident | None = None,
     ) -> None:
         super().__init__()
+        self._resident = resident
         self.dataset, self.counts, self.weights = dataset, list(counts), list(weights)
         self.steps, self.batch, self.workers, self.seed = steps, batch, workers, seed
 
-    def train_dataloader(self) -> DataLoader[Any]:
+    def train_dataloader(self) -> Iterable[Any]:
         """Give the loader of the steps that are left."""
         trainer = self.trainer
         assert trainer is not None
@@ -119,13 +126,18 @@ class OrderedData(L.LightningDataModule):
             trainer.global_rank,
             trainer.world_size,
         )
+        device = trainer.strategy.root_device
+        if self._resident is not None:
+            batches = self._resident(sampler, device, trainer.num_devices)
+            if batches is not None:
+                return batches
         return DataLoader(
             self.dataset,
             self.batch,
             sampler=sampler,
             num_workers=self.workers,
             persistent_workers=self.workers > 0,
-            pin_memory=trainer.strategy.root_device.type == 'cuda',
+            pin_memory=device.type == 'cuda',
         )
 
     def val_dataloader(self) -> DataLoader[Any]:

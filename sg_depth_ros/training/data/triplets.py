@@ -7,6 +7,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Iterator, Mapping
 from collections.abc import Sequence as Sequence_
+from functools import partial
 from itertools import chain
 from typing import NamedTuple
 
@@ -20,8 +21,14 @@ from torch.utils.data import Dataset
 from sg_depth_ros.bundle.labels import VOID
 from sg_depth_ros.geometry.camera import PinholeCamera
 from sg_depth_ros.images.resize import resize_image
-from sg_depth_ros.training.data.augmentation import ColorJitter, JitterConfig
+from sg_depth_ros.training.data.augmentation import (
+    Change,
+    ColorJitter,
+    JitterConfig,
+    change_images,
+)
 from sg_depth_ros.training.data.drives import Clip, read_drives
+from sg_depth_ros.training.data.frame_memory import Frame, FrameMemory
 from sg_depth_ros.training.data.order import Draw
 from sg_depth_ros.training.data.sequence import Sequence
 from sg_depth_ros.training.data.union import DepthSource
@@ -62,6 +69,22 @@ class Sample(NamedTuple):
     replaced: Tensor
 
 
+class Ingredients(NamedTuple):
+    """A sample before its images are changed, which may be done elsewhere and for many at once.
+
+    :ivar views: (N, H, W, 3) uint8 of target and neighbours, or of a still alone; None where they
+        are in a memory
+    :ivar rows: those of the memory, else empty
+    :ivar change: of the images that the networks see
+    :ivar rest: what a ``Sample`` has behind its images
+    """
+
+    views: NDArray[np.uint8] | None
+    rows: list[int]
+    change: Change
+    rest: tuple[Tensor, ...]
+
+
 class TripletDataset(Dataset[Sample]):
     """Samples of all moving frames of the sources.
 
@@ -86,6 +109,7 @@ class TripletDataset(Dataset[Sample]):
         self._targets = [
             (clip, int(target)) for clip in self.drives.clips for target in clip.selection.targets
         ]
+        self._numbers = {id(clip): number for number, clip in enumerate(self.drives.clips)}
 
     def __len__(self) -> int:
         return len(self._targets)
@@ -100,10 +124,38 @@ class TripletDataset(Dataset[Sample]):
 
         :raises ValueError: when too many in a row are broken
         """
+        views, _, change, rest = self.ingredients(draw)
+        assert views is not None
+        images = np.asarray(views.astype(np.float32) / 255, np.float32)
+        return Sample(
+            _to_tensor(images).expand(3, -1, -1, -1),
+            _to_tensor(change_images(images, change)).expand(3, -1, -1, -1),
+            *rest,
+        )
+
+    @property
+    def can_be_kept(self) -> bool:
+        """Whether every sample shows a frame in the same way, so that it can be kept as shown."""
+        return self._zoom == 1
+
+    def frames(self) -> list[Frame]:
+        """List the frames that samples show; one that several show comes several times."""
+        return [
+            (self._numbers[id(clip)], index)
+            for clip, target in self._targets
+            for index in _shown(clip, target)
+        ]
+
+    def ingredients(self, draw: Draw, memory: FrameMemory | None = None) -> Ingredients:
+        """Make a sample but for its images; one that is broken is replaced as in a sample.
+
+        :param memory: where views of all :meth:`frames` are kept
+        :raises ValueError: when too many in a row are broken
+        """
         for replaced in range(MAX_REPLACED):
             index = (draw.sample + replaced) % len(self)
             try:
-                return self._make(index, draw.seed, replaced)
+                return self._make(index, draw.seed, replaced, memory)
             except (ValueError, OSError) as error:
                 _log.warning('%s is broken and replaced: %s', self.name(index), error)
                 last = error
@@ -152,28 +204,38 @@ class TripletDataset(Dataset[Sample]):
         images = (resize_image(_cut(image, box), *self.size) for image in chain([first], later))
         return images, self._seen(first, box, camera)
 
-    def _make(self, index: int, seed: int, replaced: int) -> Sample:
+    def _make(
+        self, index: int, seed: int, replaced: int, memory: FrameMemory | None
+    ) -> Ingredients:
         clip, target = self._targets[index]
-        sequence, step = clip.sequence, clip.source.step
+        sequence = clip.sequence
         rng = np.random.default_rng(seed)
-        # A still stands for its neighbours too.
-        indices = [target] if clip.source.stills else [target, target - step, target + step]
-        frames = [sequence.frames[i] for i in indices]
-        if len({frame.shape for frame in frames}) > 1:
+        indices = _shown(clip, target)
+        rows: list[int] = []
+        frames: list[NDArray[np.uint8]] = []
+        if memory is None:
+            frames = [sequence.frames[i] for i in indices]
+            shapes = [frame.shape for frame in frames]
+        else:
+            number = self._numbers[id(clip)]
+            rows, shapes = memory.rows(number, indices, partial(self._whole_view, clip))
+        if len(set(shapes)) > 1:
             raise ValueError('its neighbours have another size')
-        box = clip.box(frames[0])
+        # Of the image's shape, without its memory.
+        blank = np.broadcast_to(np.uint8(0), shapes[0])
+        box = clip.box(blank)
         if self._zoom < 1:
             box = _zoomed(box, rng.uniform(self._zoom, 1), rng)
         mask = _seen_part(clip, self.size, box)
         truth = self._truth(sequence, target, box)
         truth[~mask] = np.nan
-        resized = np.stack([resize_image(_cut(frame, box), *self.size) for frame in frames])
-        images = np.asarray(resized.astype(np.float32) / 255, np.float32)
-        seen = self._seen(frames[0], box, sequence.camera)
+        views = None
+        if frames:
+            views = np.stack([resize_image(_cut(frame, box), *self.size) for frame in frames])
+        change = self._jitter.draw((len(indices), self.size[1], self.size[0], 3), rng)
+        seen = self._seen(blank, box, sequence.camera)
         distance = [sequence.distance(target, i) for i in indices[1:]] or [np.nan, np.nan]
-        return Sample(
-            _to_tensor(images).expand(3, -1, -1, -1),
-            _to_tensor(self._jitter(images, rng)).expand(3, -1, -1, -1),
+        rest = (
             torch.from_numpy(seen.matrix.astype(np.float32)),
             torch.tensor(clip.camera),
             torch.from_numpy(mask)[None],
@@ -184,6 +246,12 @@ class TripletDataset(Dataset[Sample]):
             torch.tensor(rng.random() < 0.5),
             torch.tensor(replaced),
         )
+        return Ingredients(views, rows, change, rest)
+
+    def _whole_view(self, clip: Clip, index: int) -> tuple[NDArray[np.uint8], tuple[int, ...]]:
+        """Give a frame as samples show it, and the shape of its image."""
+        image = clip.sequence.frames[index]
+        return resize_image(_cut(image, clip.box(image)), *self.size), image.shape
 
     def _seen(
         self, image: NDArray[np.uint8], box: Box, camera: PinholeCamera | None
@@ -202,6 +270,12 @@ class TripletDataset(Dataset[Sample]):
             return np.full(self.size[::-1], VOID, np.uint8)
         labels = sequence.labels(target)
         return _nearest(labels if labels.shape == (1, 1) else _cut(labels, box), self.size)
+
+
+def _shown(clip: Clip, target: int) -> list[int]:
+    """Give the frames of a sample, the target first; a still stands for its neighbours too."""
+    step = clip.source.step
+    return [target] if clip.source.stills else [target, target - step, target + step]
 
 
 def file_stem(name: str) -> str:
