@@ -74,7 +74,8 @@ class ShowPace(L.Callback):
         now = time.monotonic()
         before = self._started if self._ended is None else self._ended
         self._busy += now - before
-        self._pace.append(now - before)
+        if not self._estimated:
+            self._pace.append(now - before)
         self._ended = now
         loss = outputs['loss'] if isinstance(outputs, dict) else outputs
         self._steps += 1

@@ -23,7 +23,7 @@ Predict = Callable[[NDArray[np.uint8], PinholeCamera | None], NDArray[np.float32
 class DepthValidation:
     """Frames with truth, listed before the training starts.
 
-    :raises ValueError: if there are none, or no such protocol
+    :raises ValueError: if there are none, or no such protocol, or no truth of the first
     """
 
     def __init__(self, settings: Validation) -> None:
@@ -40,6 +40,9 @@ class DepthValidation:
         self._names = [source.names() for source in self._sources]
         if isinstance(settings, KittiValidation):
             self._names = [_spread(names, settings.frames) for names in self._names]
+        # What is missing is said before the training, and not by its first validation.
+        for source, names in zip(self._sources, self._names, strict=True):
+            next(iter(source.frames(names[:1])))
 
     def measure(self, predict: Predict) -> DepthErrors:
         """Give the mean errors over all frames of what ``predict`` says of image and camera."""

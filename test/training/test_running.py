@@ -217,6 +217,14 @@ def test_a_validation_takes_frames_evenly(kitti):
     assert [name[-2:] for names in validation._names for name in names] == ['0l', '6l']
 
 
+def test_a_validation_without_its_truth_is_refused_before_the_training(tmp_path):
+    write_kitti(tmp_path)
+    for scan in tmp_path.rglob('*.bin'):
+        scan.unlink()
+    with pytest.raises(ValueError, match=r'0000000000\.bin is missing; unpack the LiDAR'):
+        DepthValidation(validated(tmp_path)['validation'])
+
+
 def test_a_plateau_halves_the_rates_and_is_remembered(
     segmentation_checkpoint, kitti, tmp_path, monkeypatch
 ):
