@@ -126,12 +126,7 @@ class TripletDataset(Dataset[Sample]):
         """
         views, _, change, rest = self.ingredients(draw)
         assert views is not None
-        images = np.asarray(views.astype(np.float32) / 255, np.float32)
-        return Sample(
-            _to_tensor(images).expand(3, -1, -1, -1),
-            _to_tensor(change_images(images, change)).expand(3, -1, -1, -1),
-            *rest,
-        )
+        return Sample(*as_images(views, change), *rest)
 
     @property
     def can_be_kept(self) -> bool:
@@ -270,6 +265,15 @@ class TripletDataset(Dataset[Sample]):
             return np.full(self.size[::-1], VOID, np.uint8)
         labels = sequence.labels(target)
         return _nearest(labels if labels.shape == (1, 1) else _cut(labels, box), self.size)
+
+
+def as_images(views_nhw3: NDArray[np.uint8], change: Change) -> tuple[Tensor, Tensor]:
+    """Give the images (3, 3, H, W) of a sample and what the networks see of them."""
+    images = np.asarray(views_nhw3.astype(np.float32) / 255, np.float32)
+    changed = change_images(images, change)
+    # A still stands for its neighbours too.
+    shown, seen = (_to_tensor(values).expand(3, -1, -1, -1) for values in (images, changed))
+    return shown, seen
 
 
 def _shown(clip: Clip, target: int) -> list[int]:
