@@ -15,7 +15,6 @@ import lightning as L
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
-from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from sg_depth_ros.files import atomic_path
 from sg_depth_ros.training.callbacks import (
@@ -31,6 +30,7 @@ from sg_depth_ros.training.pace import ShowPace
 from sg_depth_ros.training.progress import say
 from sg_depth_ros.training.schedule import in_steps, steps
 from sg_depth_ros.training.settings import RunSettings
+from sg_depth_ros.training.stopping import Stopped, StopRequest
 
 SETTINGS = 'settings.json'
 _MAY_CHANGE = {
@@ -103,7 +103,10 @@ def fit(
     """Train to the last step, from the checkpoint in ``out`` if there is one.
 
     :param settings: with all lengths in steps
+    :raises KeyboardInterrupt: if the process was asked to end, after a step and its checkpoint;
+        the message says how to go on
     """
+    request = StopRequest()
     gpu = _has_gpu(settings)
     if gpu:
         torch.set_float32_matmul_precision('high')
@@ -131,7 +134,7 @@ def fit(
                 f'to look at it: tensorboard --logdir {out}',
             ),
             # Lightning brings it to the end of all.
-            WriteCheckpoint(out, settings.checkpoint_minutes, validate_every),
+            WriteCheckpoint(out, settings.checkpoint_minutes, validate_every, request),
         ],
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -142,21 +145,18 @@ def fit(
         log_every_n_steps=LOG_EVERY,
     )
     resume = out / LAST
-    with warnings.catch_warnings():
-        for message in _KNOWN_WARNINGS:
-            warnings.filterwarnings('ignore', message)
-        try:
+    try:
+        with warnings.catch_warnings(), request.restored():
+            for message in _KNOWN_WARNINGS:
+                warnings.filterwarnings('ignore', message)
             trainer.fit(
                 module,
                 datamodule=data,
                 ckpt_path=resume if resume.exists() else None,
                 weights_only=True,
             )
-        except SIGTERMException as error:
-            # As a shell tells of a process that a signal has ended.
-            raise SystemExit(128 + 15) from error
-    if trainer.interrupted:
-        raise KeyboardInterrupt
+    except Stopped as stopped:
+        request.end(str(stopped))
     return trainer
 
 

@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from types import SimpleNamespace
 
 import pytest
@@ -16,14 +15,14 @@ import torch
 from published_worlds import write_kitti
 from training_worlds import depth_settings
 
-from sg_depth_ros.training import checkpoints
+from sg_depth_ros.training import checkpoints, pace
 from sg_depth_ros.training.checkpoints import LAST
 from sg_depth_ros.training.curve import read_curve
 from sg_depth_ros.training.data.kitti import KittiRawSource
 from sg_depth_ros.training.data.sources import FolderSource
 from sg_depth_ros.training.depth import DepthTraining
 from sg_depth_ros.training.depth_settings import KittiValidation
-from sg_depth_ros.training.pace import duration
+from sg_depth_ros.training.pace import ShowPace, duration
 from sg_depth_ros.training.progress import shown_by
 from sg_depth_ros.training.run import train_depth
 from sg_depth_ros.training.validation import DepthValidation
@@ -164,8 +163,9 @@ def test_the_last_step_is_written_where_no_validation_is(
 
 
 @pytest.mark.timeout(1200)  # a process of its own, on a busy machine
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
 def test_a_training_that_is_asked_to_end_keeps_its_last_step(
-    segmentation_checkpoint, drive_folder, tmp_path
+    segmentation_checkpoint, drive_folder, tmp_path, number
 ):
     settings = depth_settings(
         segmentation_checkpoint, [FolderSource(path=drive_folder)],
@@ -183,11 +183,12 @@ def test_a_training_that_is_asked_to_end_keeps_its_last_step(
     for line in process.stdout:
         said.append(line)
         if line.startswith('step 3/'):
-            process.send_signal(signal.SIGTERM)
-    assert process.wait() == 128 + signal.SIGTERM, said
+            process.send_signal(number)
+    assert process.wait() == 128 + number, said
     step = torch.load(tmp_path / LAST, weights_only=True)['global_step']
     assert step >= 3
-    assert f'stopped at step {step}; the same command goes on from there\n' in said
+    goes_on = f'stopped at step {step}; the same command goes on from there\n'
+    assert f'interrupted: {goes_on}' in said
     # Lightning neither advertises nor repeats.
     text = ''.join(said)
     assert not re.search(r'Tip|litlogger|GPU available|Seed set|INFO', text), text
@@ -268,30 +269,29 @@ def test_a_plateau_halves_the_rates_and_is_remembered(
     ]
 
 
-def test_where_it_waits_for_data_is_told(segmentation_checkpoint, drive_folder, tmp_path):
-    class Slow(FolderSource):
-        def sequences(self):
-            (sequence,) = super().sequences()
-            read = sequence.frames
+def test_where_it_waits_for_data_is_told(monkeypatch):
+    """Three steps of 6 s that wait 2 s for data, and a validation that does not count."""
+    now = [0.0]
+    monkeypatch.setattr(pace, 'time', SimpleNamespace(monotonic=lambda: now[0]))
+    trainer = SimpleNamespace(global_step=10, max_steps=20, is_global_zero=True, logger=None)
+    shown, terminal = ShowPace(batch=4, every=17.0, where=''), Terminal(bars=False)
 
-            class Frames:
-                __len__ = read.__len__
+    def step():
+        now[0] += 2
+        shown.on_train_batch_start(trainer, None, None, 0)
+        now[0] += 6
+        trainer.global_step += 1
+        shown.on_train_batch_end(trainer, None, torch.tensor(0.5), None, 0)
 
-                def __getitem__(self, index):
-                    if self.begun:
-                        time.sleep(0.2)
-                    return read[index]
-
-            frames = Frames()
-            frames.begun = True
-            object.__setattr__(sequence, 'frames', frames)
-            return [sequence]
-
-    settings = depth_settings(
-        segmentation_checkpoint, [FolderSource(path=drive_folder)], line_seconds=0.001
-    ).model_copy(update={'sources': [Slow(path=drive_folder)]})
-    terminal = Terminal(bars=False)
     with terminal.shown():
-        train_depth(settings, tmp_path)
-    shares = [int(re.search(r'data (\d+)%', line)[1]) for line in terminal.said if 'data ' in line]
-    assert max(shares[1:]) > 50
+        shown.on_train_start(trainer, None)
+        step()
+        step()
+        now[0] += 1000
+        shown.on_validation_end(trainer, None)
+        step()
+    first, second = terminal.said
+    # What the first step waits for is the start of all, and not the data's.
+    assert first.startswith('step 11/20 (55.0%), loss 0.5000, 0.667 images/s, data 0% of')
+    # 2 + 6 + 6 seconds for two steps of four images.
+    assert second.startswith('step 13/20 (65.0%), loss 0.5000, 0.571 images/s, data 14% of')
