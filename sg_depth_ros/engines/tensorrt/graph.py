@@ -11,7 +11,7 @@ from typing import Any
 from sg_depth_ros.bundle import Bundle
 from sg_depth_ros.engines.protocol import IMAGE, EngineError, Precision
 
-RECIPE = 4
+RECIPE = 5
 """Counts the changes of what is made here, since cached engines depend on it."""
 _MIDDLE = 128
 _NEAR_MIDDLE = 32
