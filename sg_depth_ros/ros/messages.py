@@ -83,6 +83,20 @@ def image_message(
     return message
 
 
+def compressed_message(
+    header: Header, kind: str, data: bytes, message: CompressedImage | None = None
+) -> CompressedImage:
+    """Give compressed data as a message.
+
+    :param kind: the format, as image_transport's plugins write it
+    :param message: as for :func:`image_message`.
+    """
+    message = CompressedImage() if message is None else message
+    message.header, message.format = header, kind
+    _fill(message.data, np.frombuffer(data, np.uint8))
+    return message
+
+
 def cloud_message(
     header: Header, points: NDArray[np.void], message: PointCloud2 | None = None
 ) -> PointCloud2:

@@ -24,6 +24,7 @@ from sg_depth_ros.ros.camera_input import CameraInput
 from sg_depth_ros.ros.diagnostics import Health, describe, diagnostic_status
 from sg_depth_ros.ros.errors import sentence
 from sg_depth_ros.ros.loading import EstimatorFactory, Networks, create_estimator
+from sg_depth_ros.ros.manager_bond import ManagerBond
 from sg_depth_ros.ros.outputs import Outputs
 from sg_depth_ros.ros.pairing import Frame
 from sg_depth_ros.ros.parameters import check_labels, declare_parameters, read_parameters
@@ -63,6 +64,7 @@ class DepthNode(LifecycleNode):
         self._networks = Networks(create)
         self._statistics = FrameStatistics(time.monotonic())
         self._active = False
+        self._bond = ManagerBond(self)
         self._failure = ''
         self._identity: dict[str, str] = {}
         self._outputs: Outputs | None = None
@@ -125,11 +127,14 @@ class DepthNode(LifecycleNode):
         self._statistics.reset(time.monotonic())
         self._active = True
         self._follow_demand()
+        if not read_parameters(self).autostart:  # so somebody else is in charge of the states
+            self._bond.form()
         return result
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Leave the image topic and disable the publishers."""
         self._active = False
+        self._bond.dissolve()
         self._follow_demand()
         return super().on_deactivate(state)
 
@@ -170,6 +175,7 @@ class DepthNode(LifecycleNode):
 
     def _tear_down(self) -> None:
         self._active = False
+        self._bond.dissolve()
         self._follow_demand()
         outputs, pipeline = self._outputs, self._pipeline
         self._outputs = self._pipeline = None

@@ -47,10 +47,15 @@ def test_nothing_is_done_until_somebody_listens(rig):
 
 def test_only_what_is_wanted_is_built(rig, monkeypatch):
     built = []
-    from sg_depth_ros.ros import outputs
-
-    for name in ('cloud_message', 'colorize_labels', 'mark_sky'):
-        monkeypatch.setattr(outputs, name, lambda *_, name=name: built.append(name))
+    names = {
+        'outputs': ['cloud_message'],
+        'products': ['colorize_labels', 'mark_sky'],
+        'compressed_outputs': ['encode_colors', 'encode_metres'],
+    }
+    for module, functions in names.items():
+        for name in functions:
+            path = f'sg_depth_ros.ros.{module}.{name}'
+            monkeypatch.setattr(path, lambda *_, name=name: built.append(name))
     made = running(rig, LABELS)
     made.send(make_info())
     made.send(make_image())

@@ -27,13 +27,13 @@ from sg_depth_ros.ros.outputs import (
     ALL_TOPICS,
     DEPTH,
     GROUND,
-    LABEL_NAMES,
     LABELS,
     OBSTACLES,
     PLANE,
     POINTS,
 )
 from sg_depth_ros.ros.scale_inputs import ScaleInputs
+from sg_depth_ros.ros.semantic_outputs import LABEL_NAMES
 
 SIZE = (64, 32)
 CAMERA = PinholeCamera(*SIZE, 40.0, 40.0, 31.5, 10.0)
