@@ -18,13 +18,24 @@ NS = 1_000_000_000
 POINT_FIELD_TYPES = {1: 'i1', 2: 'u1', 3: 'i2', 4: 'u2', 5: 'i4', 6: 'u4', 7: 'f4', 8: 'f8'}
 """``sensor_msgs/msg/PointField`` datatype to numpy's name without byte order."""
 
+_OTHER_TYPES = {
+    'vision_msgs/msg/VisionClass': 'uint16 class_id\nstring class_name\n',
+    'vision_msgs/msg/LabelInfo': (
+        'std_msgs/Header header\nvision_msgs/VisionClass[] class_map\nfloat32 threshold\n'
+    ),
+}
+"""Fields of messages that the node may publish and ``rosbags`` does not know."""
+
 
 @cache
 def typestore() -> Any:
     """Give the newest message set of ``rosbags``; what is used here is the same since Humble."""
-    from rosbags.typesys import Stores, get_typestore
+    from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
-    return get_typestore(Stores.LATEST)
+    store = get_typestore(Stores.LATEST)
+    for name, fields in _OTHER_TYPES.items():
+        store.register(get_types_from_msg(fields, name))
+    return store
 
 
 def make(msgtype: str, **fields: Any) -> Any:

@@ -69,9 +69,18 @@ class BagWriter:
         msgtype = message.__msgtype__
         self.write_raw(topic, msgtype, typestore().serialize_cdr(message, msgtype), stamp_ns)
 
-    def write_raw(self, topic: str, msgtype: str, data: bytes | memoryview, stamp_ns: int) -> None:
+    def write_raw(
+        self,
+        topic: str,
+        msgtype: str,
+        data: bytes | memoryview,
+        stamp_ns: int,
+        latched: bool = False,
+    ) -> None:
         """Write a message that is serialised as CDR already.
 
+        :param latched: whether those that subscribe late to a replay of the bag are to get it
+            too, as always of ``/tf_static``; the first message of a topic decides.
         :raises BagError: when the topic has another type in this bag.
         """
         connection = self._connections.get(topic)
@@ -80,7 +89,9 @@ class BagWriter:
                 topic,
                 msgtype,
                 typestore=typestore(),
-                offered_qos_profiles=[_latched()] if topic.endswith('/tf_static') else [],
+                offered_qos_profiles=[_latched()]
+                if latched or topic.endswith('/tf_static')
+                else [],
             )
             self._connections[topic] = connection
         if connection.msgtype != msgtype:
@@ -107,7 +118,7 @@ def remove_bag(path: Path) -> None:
 
 
 def _latched() -> Qos:
-    """Give the profile of ``/tf_static``, so that late subscribers of a replay get it too."""
+    """Give the profile of what late subscribers of a replay get too."""
     from rosbags.interfaces import (
         Qos,
         QosDurability,

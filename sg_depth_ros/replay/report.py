@@ -35,16 +35,9 @@ from sg_depth_ros.images.visualise import (
     strip,
 )
 from sg_depth_ros.replay.node_process import NodeError
-from sg_depth_ros.replay.player import (
-    DEPTH,
-    LABELS,
-    OUTPUTS,
-    RECORDED,
-    Progress,
-    ReplayOptions,
-    replay,
-)
+from sg_depth_ros.replay.player import Progress, ReplayOptions, replay
 from sg_depth_ros.replay.result import Replayed
+from sg_depth_ros.replay.topics import DEPTH, LABELS, OUTPUTS, RECORDED
 
 PICTURE_WIDTH = 960
 STRIP_FRAMES = 6
@@ -75,6 +68,7 @@ def replay_into(
     record: Path | None = None,
     progress: Progress = lambda done, total, note: None,
     inspect: Inspect = lambda frame: None,
+    record_inputs: bool = False,
 ) -> dict[str, Any]:
     """Replay a bag and write all that this module can write into ``out``; give the summary.
 
@@ -82,6 +76,7 @@ def replay_into(
 
     :param record: keeps all outputs as a new bag; without it only what the pictures need is
         stored, for the time of the call.
+    :param record_inputs: keeps in it also what is played, and the transforms.
     :param inspect: is shown every frame that came back.
     :raises BagError: see :func:`sg_depth_ros.replay.player.replay`; so for the other errors.
     :raises BundleError: when the bundle is missing or damaged.
@@ -93,7 +88,8 @@ def replay_into(
     with tempfile.TemporaryDirectory(prefix='.replay-', dir=out) as scratch:
         outputs = record or Path(scratch) / 'outputs'
         topics = tuple(OUTPUTS) if record else RECORDED
-        replayed = replay(bag, outputs, out / 'node.log', options, topics, progress)
+        kept = record is not None and record_inputs
+        replayed = replay(bag, outputs, out / 'node.log', options, topics, progress, kept)
         summary = summarise(bag, bundle, options, replayed)
         write_summary(out / 'summary.json', summary)
         done = f'{replayed.frames_out} of {summary["frames"]} frames; summary written to {out}'

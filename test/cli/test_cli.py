@@ -69,6 +69,12 @@ def test_missing_extra_is_named(arguments: tuple[str, ...], blocked: str, extra:
     assert 'Traceback' not in result.stderr
 
 
+def test_inputs_are_recorded_only_into_a_record() -> None:
+    result = run('replay', 'bag', '--out', 'out', '--record-inputs')
+    assert result.returncode == 2
+    assert 'found no --record; name the new bag with it' in result.stderr
+
+
 def test_errors_are_one_sentence_unless_debugging(tmp_path: Path) -> None:
     arguments = ('predict', str(tmp_path / 'x.png'), '--out', str(tmp_path), '--bundle', 'nope')
     result = run(*arguments)

@@ -20,6 +20,7 @@ from sg_depth_ros.bags import (
     compressed_image_message,
     image_message,
     point_cloud_array,
+    static_transform_message,
 )
 from sg_depth_ros.bags.messages import make, typestore
 from sg_depth_ros.bundle import Bundle
@@ -27,13 +28,22 @@ from sg_depth_ros.geometry.camera import PinholeCamera
 from sg_depth_ros.replay import node_process, player
 from sg_depth_ros.replay.inputs import Choice, read_header
 from sg_depth_ros.replay.node_process import NodeError, NodeProcess, dds_environment
-from sg_depth_ros.replay.player import DEPTH, ReplayOptions
+from sg_depth_ros.replay.player import ReplayOptions
 from sg_depth_ros.replay.report import image_array, replay_into
+from sg_depth_ros.replay.topics import DEPTH, OUTPUTS
 from sg_depth_ros.synthetic import StreetOptions, drive, street_camera
 from sg_depth_ros.synthetic.recording import write_bag
 
 # The formula bundle's own focal length at its own size: no correction, no resize.
 CAMERA = PinholeCamera(32, 16, 20.0, 20.0, 15.5, 7.5)
+# The formula's pictures show no road.
+WITHOUT_A_ROAD = {
+    '/ground/plane',
+    *(
+        f'/{part}/points'
+        for part in ('ground', 'obstacles', 'obstacles/static', 'obstacles/dynamic')
+    ),
+}
 START = 1_700_000_000_000_000_007
 STEP = 100_000_000
 
@@ -103,9 +113,46 @@ def _check_record(record: Path) -> None:
         np.testing.assert_array_equal(image_array(labels), rgb.argmax(2))
         cloud = list(bag.messages(['/depth/points']))[-1]
         assert cloud.message.header.frame_id == 'eye'
-        assert point_cloud_array(cloud.message).dtype.names == ('x', 'y', 'z', 'rgb', 'label')
+        points = point_cloud_array(cloud.message)
+        assert points.dtype.names == ('x', 'y', 'z', 'rgb', 'label', 'colors')
+        rgba = np.ascontiguousarray(points['rgb']).view(np.uint32) << 8 | 0xFF
+        np.testing.assert_array_equal(points['colors'], rgba)  # as Rerun reads colours
+        assert set(bag.topics) == set(OUTPUTS) - WITHOUT_A_ROAD
         info = bag.messages(['/depth/camera_info'])
         assert next(info).message.k[0] == 20.0
+
+
+def test_record_with_inputs_holds_what_was_played_and_the_transforms(
+    tmp_path: Path, formula_bundle: Bundle
+) -> None:
+    frames = list(drive(street_camera(32, 16), 2, 0))
+    stamps = [START + i * STEP for i in range(len(frames))]
+    with BagWriter(tmp_path / 'bag') as bag:
+        for kind, stamp in (('/tf_static', stamps[0]), ('/tf', stamps[0]), ('/tf', stamps[1])):
+            transform = static_transform_message(np.eye(4), 'base', 'eye', stamp)
+            bag.write(kind, transform, stamp)
+        for frame, stamp in zip(frames, stamps, strict=True):
+            info = camera_info_message(frame.camera, stamp, 'eye')
+            bag.write('/camera/camera_info', info, stamp)
+            bag.write('/camera/image_rect', image_message(frame.image, stamp, 'eye'), stamp)
+            bag.write('/other/image_rect', image_message(frame.image, stamp, 'other'), stamp)
+    options = ReplayOptions(
+        str(formula_bundle.path), 'onnxruntime', 0.0, Choice('/camera/image_rect')
+    )
+    record = tmp_path / 'record'
+    replay_into(tmp_path / 'bag', tmp_path / 'out', options, record, record_inputs=True)
+    played = {'/camera/image_rect', '/camera/camera_info', '/tf', '/tf_static'}
+    with BagReader(tmp_path / 'bag') as before, BagReader(record) as after:
+        assert '/depth/image_rect' in after.topics
+        assert '/other/image_rect' not in after.topics
+        for topic in played:
+            sent, kept = (
+                [(item.recorded_ns, item.raw) for item in bag.messages([topic])]
+                for bag in (before, after)
+            )
+            assert kept == sent, topic
+        times = [item.recorded_ns for item in after.messages(after.topics)]
+        assert times == sorted(times)
 
 
 def test_one_at_a_time_with_an_odd_topic_and_no_camera_info(
