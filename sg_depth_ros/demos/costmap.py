@@ -97,7 +97,7 @@ def run_costmap(
             shown.append(draw(of_street[-1]))
     if not maps:
         raise ValueError('no frame came back with ground and obstacles; see node.log of a street')
-    write_image(out / 'costmap.png', strip(shown, columns=2))
+    write_image(out / 'costmap.png', strip(shown, columns=min(2, len(shown))))
     figures = summarise(maps)
     with atomic_path(out / 'costmap.json') as temporary:
         temporary.write_text(json.dumps(figures, indent=2) + '\n')
