@@ -114,11 +114,12 @@ def replay_into(
 
 def _check(summary: dict[str, Any], log: Path) -> None:
     """Refuse a replay that gave nothing of what it was for; raises NodeError."""
-    reasons = '; '.join(f'{count} {reason}' for reason, count in summary['lost'].items())
+    reasons = [f'{count} {reason}' for reason, count in summary['lost'].items()]
     problem = summary['scale_problem']
     if not summary['frames_out']:
         raise NodeError(
-            f'no depth came back of {summary["frames"]} frames: {problem or reasons}; see {log}'
+            f'no depth came back of {summary["frames"]} frames: '
+            f'{problem or "; ".join([*reasons, *summary["notes"]])}; see {log}'
         )
     if problem:
         raise NodeError(f'the scale did not become known: {problem}; see {log}')

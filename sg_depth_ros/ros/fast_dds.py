@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -32,8 +33,12 @@ def profile_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 _SEGMENT = re.compile(r'(?<=<segment_size>)\d+(?=</segment_size>)')
+_PIECES = re.compile(r'(?<=<port_queue_capacity>)\d+(?=</port_queue_capacity>)')
+_PIECE_BYTES = 60_000
+"""Images travel in pieces of at most 64 KB, since UDP takes no larger ones."""
 _IMAGES_IN_SEGMENT = 4
 """One is written while others are still read."""
+SHARED_MEMORY = Path('/dev/shm')
 
 
 def sized_profile(profile: Path, image_bytes: int, folder: Path) -> Path:
@@ -46,5 +51,22 @@ def sized_profile(profile: Path, image_bytes: int, folder: Path) -> Path:
     if all(int(size) >= needed for size in _SEGMENT.findall(text)):
         return profile
     larger = folder / profile.name
-    larger.write_text(_SEGMENT.sub(str(needed), text))
+    text = _SEGMENT.sub(str(needed), text)
+    larger.write_text(_PIECES.sub(lambda n: str(max(int(n[0]), needed // _PIECE_BYTES)), text))
     return larger
+
+
+def shared_memory_problem(profile: Path, processes: int) -> str:
+    """Say what keeps Fast DDS from having a profile's shared memory; empty if nothing does.
+
+    :param processes: that have a segment each; the machine must have room for all
+    """
+    needed = processes * sum(map(int, _SEGMENT.findall(profile.read_text())))
+    free = shutil.disk_usage(SHARED_MEMORY).free if SHARED_MEMORY.is_dir() else 0
+    if free >= needed:
+        return ''
+    return (
+        f'{SHARED_MEMORY} has {free / 1e6:.0f} MB free, and DDS wants {needed / 1e6:.0f} MB for '
+        'images of this size, which are lost without: give it more, in a container with the '
+        'option shm-size of docker run'
+    )

@@ -157,6 +157,17 @@ def test_a_second_signal_does_not_disturb_the_end() -> None:
     assert ended.value.exit_code == 128 + signal.SIGHUP
 
 
+def test_a_library_that_makes_an_exit_of_a_signal_does_not_hide_it() -> None:
+    with pytest.raises(typer.Exit) as ended, ended_in_order():
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except KeyboardInterrupt:
+            sys.exit(1)
+    assert ended.value.exit_code == 128 + signal.SIGTERM
+    with pytest.raises(SystemExit, match='3'), ended_in_order():
+        sys.exit(3)
+
+
 def test_numbers_of_a_replay_show_brackets_and_reasons(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -4,6 +4,7 @@
 
 import json
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -167,3 +168,59 @@ def test_what_cannot_be_had_is_refused_before_anything_plays(
     (tmp_path / 'file').touch()
     with pytest.raises(OSError, match=r'file/out cannot be written to \(.*\); choose another'):
         replay_into(bag, tmp_path / 'file' / 'out', options(formula_bundle))
+
+
+PROGRAM = 'from sg_depth_ros.cli.main import main; main()'
+
+
+def run_program(bundle: Bundle, *arguments: object, **options) -> subprocess.CompletedProcess[str]:
+    """Run ``sg_depth`` as a process: DDS reads its profile once in the life of one."""
+    environment = {k: v for k, v in os.environ.items() if k != 'ROS_DOMAIN_ID'}
+    words = [*map(str, arguments), '--bundle', str(bundle.path), '--engine', 'onnxruntime']
+    return subprocess.run(
+        [sys.executable, '-c', PROGRAM, *words],
+        capture_output=True,
+        text=True,
+        env={**environment, 'NO_COLOR': '1', 'COLUMNS': '200'},
+        timeout=200,
+        **options,
+    )
+
+
+def test_images_of_36_megabytes_come_through(tmp_path: Path, formula_bundle: Bundle) -> None:
+    """Twelve megapixels: more than the usual segment, and more pieces than its queue, holds."""
+    pixels = np.zeros((3000, 4000, 3), np.uint8)
+    with BagWriter(tmp_path / 'bag') as bag:
+        for i in range(3):
+            pixels[:] = 10 * i
+            bag.write('/front/image', image_message(pixels, START + i, 'eye'), START + i)
+    out = tmp_path / 'out'
+    result = run_program(formula_bundle, 'replay', tmp_path / 'bag', '--out', out, '--rate', 0)
+    assert result.returncode == 0, result.stderr
+    summary = json.loads((out / 'summary.json').read_text())
+    assert (summary['frames_in'], summary['frames_out']) == (3, 3)
+
+
+def small_disk() -> None:
+    """Let no file of this process and its children grow over 8 KB, as on a disk that is full."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))
+
+
+@pytest.mark.parametrize('kept', [True, False])
+def test_a_full_disk_is_said_with_the_file(
+    tmp_path: Path, formula_bundle: Bundle, kept: bool
+) -> None:
+    bag = write(tmp_path / 'bag', [START + i * STEP for i in range(6)])
+    out, record = tmp_path / 'out', tmp_path / 'record'
+    arguments = ['--record', record] if kept else []
+    result = run_program(
+        *(formula_bundle, 'replay', bag, '--out', out, '--rate', 0, *arguments),
+        preexec_fn=small_disk,
+    )
+    assert result.returncode == 1
+    [line] = result.stderr.strip().splitlines()
+    assert line.startswith('error: ') and str(record if kept else out) in line
+    assert not record.exists()
+    # What there is is whole, and nothing else is left.
+    assert {path.name for path in out.iterdir()} <= {'summary.json', 'node.log', 'cloud.ply'}
+    assert not [path for path in tmp_path.rglob('.*')]

@@ -3,9 +3,11 @@
 import json
 import os
 import re
+import shutil
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -253,18 +255,27 @@ def test_environment_respects_the_user(tmp_path: Path, monkeypatch: pytest.Monke
     names = ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE')
     for name in (*names, 'FASTDDS_BUILTIN_TRANSPORTS', 'ROS_DOMAIN_ID'):
         monkeypatch.delenv(name, raising=False)
-    with dds_environment(36_000_000, tmp_path) as domain:
-        assert 1 <= domain <= 101
+    with dds_environment(36_000_000, tmp_path) as (domain, problem):
+        assert 1 <= domain <= 101 and not problem
         [profile] = {os.environ[name] for name in names if name in os.environ}
     assert not [name for name in names if name in os.environ]
-    # A segment for images of 36 MB, of which several are under way; the rest as shipped.
+    # A segment for images of 36 MB, of which several are under way, and a queue for their pieces.
     assert '<segment_size>144000000</segment_size>' in Path(profile).read_text()
+    assert '<port_queue_capacity>4096</port_queue_capacity>' in Path(profile).read_text()
     with dds_environment(1_000_000, tmp_path):
         [profile] = {os.environ[name] for name in names if name in os.environ}
         assert Path(profile).parent.name == 'config'
+    with dds_environment(100_000_000, tmp_path) as (_, problem):
+        [profile] = {os.environ[name] for name in names if name in os.environ}
+        assert '<port_queue_capacity>6666</port_queue_capacity>' in Path(profile).read_text()
+    monkeypatch.setattr(shutil, 'disk_usage', lambda path: SimpleNamespace(free=64_000_000))
+    with dds_environment(1_000_000, tmp_path) as (_, problem):
+        assert problem.startswith('/dev/shm has 64 MB free, and DDS wants 134 MB for images')
+    with dds_environment(400_000, tmp_path) as (_, problem):
+        assert not problem
     monkeypatch.setenv(names[0], 'mine.xml')
     monkeypatch.setenv('ROS_DOMAIN_ID', '42')
-    with dds_environment(36_000_000, tmp_path) as domain:
+    with dds_environment(36_000_000, tmp_path) as (domain, _):
         assert domain == 42
         assert os.environ[names[0]] == 'mine.xml'
     assert os.environ[names[0]] == 'mine.xml'
