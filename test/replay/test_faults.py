@@ -17,7 +17,7 @@ from formula import DEPTH_TEXT, BundleMaker, formula
 
 pytest.importorskip('rclpy', reason='ROS 2 is not installed')
 
-from sg_depth_ros.bags import BagReader, BagWriter, camera_info_message, image_message
+from sg_depth_ros.bags import BagError, BagReader, BagWriter, camera_info_message, image_message
 from sg_depth_ros.bundle import Bundle
 from sg_depth_ros.geometry.camera import PinholeCamera
 from sg_depth_ros.replay.inputs import Choice
@@ -173,7 +173,7 @@ def test_what_cannot_be_had_is_refused_before_anything_plays(
 PROGRAM = 'from sg_depth_ros.cli.main import main; main()'
 
 
-def run_program(bundle: Bundle, *arguments: object, **options) -> subprocess.CompletedProcess[str]:
+def run_program(bundle: Bundle, *arguments: object) -> subprocess.CompletedProcess[str]:
     """Run ``sg_depth`` as a process: DDS reads its profile once in the life of one."""
     environment = {k: v for k, v in os.environ.items() if k != 'ROS_DOMAIN_ID'}
     words = [*map(str, arguments), '--bundle', str(bundle.path), '--engine', 'onnxruntime']
@@ -183,7 +183,6 @@ def run_program(bundle: Bundle, *arguments: object, **options) -> subprocess.Com
         text=True,
         env={**environment, 'NO_COLOR': '1', 'COLUMNS': '200'},
         timeout=200,
-        **options,
     )
 
 
@@ -201,26 +200,21 @@ def test_images_of_36_megabytes_come_through(tmp_path: Path, formula_bundle: Bun
     assert (summary['frames_in'], summary['frames_out']) == (3, 3)
 
 
-def small_disk() -> None:
-    """Let no file of this process and its children grow over 8 KB, as on a disk that is full."""
-    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))
-
-
-@pytest.mark.parametrize('kept', [True, False])
-def test_a_full_disk_is_said_with_the_file(
-    tmp_path: Path, formula_bundle: Bundle, kept: bool
-) -> None:
+def test_a_full_disk_leaves_no_half_of_a_recording(tmp_path: Path, formula_bundle: Bundle) -> None:
     bag = write(tmp_path / 'bag', [START + i * STEP for i in range(6)])
-    out, record = tmp_path / 'out', tmp_path / 'record'
-    arguments = ['--record', record] if kept else []
-    result = run_program(
-        *(formula_bundle, 'replay', bag, '--out', out, '--rate', 0, *arguments),
-        preexec_fn=small_disk,
-    )
-    assert result.returncode == 1
-    [line] = result.stderr.strip().splitlines()
-    assert line.startswith('error: ') and str(record if kept else out) in line
-    assert not record.exists()
-    # What there is is whole, and nothing else is left.
-    assert {path.name for path in out.iterdir()} <= {'summary.json', 'node.log', 'cloud.ply'}
-    assert not [path for path in tmp_path.rglob('.*')]
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def fill(sent: int, total: int, note: str) -> None:
+        # From now on no file of this process grows over 4 KB; the node is not concerned.
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+
+    try:
+        with pytest.raises((OSError, BagError)):
+            replay_into(
+                *(bag, tmp_path / 'out', options(formula_bundle), tmp_path / 'record'),
+                progress=fill,
+            )
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert {path.name for path in tmp_path.iterdir()} == {'bag', 'formula', 'out'}
+    assert {path.name for path in (tmp_path / 'out').iterdir()} <= {'summary.json', 'node.log'}
