@@ -61,3 +61,29 @@ def prepare_folder(folder: Path, stale: Collection[str] = ()) -> None:
         raise OSError(
             f'{folder} cannot be written to ({reason}); choose another folder for the results'
         ) from error
+
+
+class WrittenFiles:
+    """The files that a run writes into a folder, and a list of them there.
+
+    Their names follow those of the input. The next run into the folder removes those of the list
+    before it begins, and nothing else.
+    """
+
+    LIST = '.sg_depth_files'
+
+    def __init__(self, folder: Path) -> None:
+        """Remove what an earlier run wrote; raises OSError as :func:`prepare_folder`."""
+        prepare_folder(folder)
+        self._folder, self._list = folder, folder / self.LIST
+        names = self._list.read_text().splitlines() if self._list.is_file() else []
+        for path in (folder / name for name in names):
+            # The list may have come from anybody: it speaks of this folder alone.
+            if path.resolve().is_relative_to(folder.resolve()) and path.is_file():
+                path.unlink()
+        self._list.unlink(missing_ok=True)
+
+    def add(self, *paths: Path) -> None:
+        """Note files inside of the folder, before or after they are written."""
+        with self._list.open('a') as file:
+            file.writelines(f'{path.relative_to(self._folder)}\n' for path in paths)

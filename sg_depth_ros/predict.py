@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from pathlib import Path
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from sg_depth_ros.bundle.labels import ids_with
 from sg_depth_ros.estimator import Estimator, Prediction
-from sg_depth_ros.files import atomic_path
+from sg_depth_ros.files import WrittenFiles, atomic_path
 from sg_depth_ros.geometry.camera import PinholeCamera
 from sg_depth_ros.images.decoding import decode_compressed
 from sg_depth_ros.images.files import depth_to_png, write_image
@@ -44,6 +44,7 @@ class PredictReport:
 
     written: int = 0
     skipped: list[str] = field(default_factory=list)
+    interrupted: bool = False
 
 
 def predict_path(
@@ -58,18 +59,23 @@ def predict_path(
 
     Writes ``depth/NAME.png`` (16 bits, depth * 256, 0 = none), ``.npy`` (float32, +inf = sky,
     NaN = unknown) or ``.ply`` (points with colours and labels), ``color/NAME.png``, and
-    ``depth.mp4`` of a video.
+    ``depth.mp4`` of a video. What an earlier call wrote into ``out`` is removed first.
 
     :param path: an image, a folder of images, or a video.
     :param camera: intrinsics; depth is then corrected for the focal length. An image of another
         size but the same shape is taken to be resized.
     :raises ValueError: when there is nothing to read, ``ply`` lacks a camera, or all is broken.
+    :raises KeyboardInterrupt: when interrupted; its text says how much is written.
     """
     path, out = Path(path), Path(out)
     if output == 'ply' and camera is None:
         raise ValueError('points need intrinsics; give --camera camera.json with --format ply')
     report = PredictReport()
     source = _open(path, report)
+    for results in (out / 'depth', out / 'color', out / 'depth.mp4'):
+        if path.resolve().is_relative_to(results.resolve()):
+            raise ValueError(f'{path} lies where the results go; choose another folder for them')
+    written = WrittenFiles(out)
     predictions = _predictions(source, estimator, camera, report)
     # Colours need a range before the first picture is drawn.
     first = list(islice(predictions, RANGE_FRAMES))
@@ -84,10 +90,13 @@ def predict_path(
         video = None
         if source.fps is not None:
             video = stack.enter_context(VideoWriter(out / 'depth.mp4', source.fps))
+            written.add(out / 'depth.mp4')
+        stack.enter_context(_noting_interruption(report))
         for name, prediction in chain(first, predictions):
-            write_depth(out / 'depth' / name, prediction, output)
+            written.add(write_depth(out / 'depth' / name, prediction, output))
             colored = colorize_depth(prediction.depth, near, far)
             write_image(out / 'color' / f'{name}.png', colored)
+            written.add(out / 'color' / f'{name}.png')
             if video is not None:
                 both = side_by_side([prediction.image, colored], ['image', 'depth'])
                 unit = 'm' if estimator.bundle.manifest.depth.scale == 'metric' else ''
@@ -95,7 +104,19 @@ def predict_path(
                 video.write(np.concatenate([both, legend]))
             report.written += 1
             progress(report.written + len(report.skipped), source.total)
+    if report.interrupted:
+        of_all = f' of {source.total}' if source.total else ''
+        raise KeyboardInterrupt(f'{report.written}{of_all} images are written to {out}')
     return report
+
+
+@contextmanager
+def _noting_interruption(report: PredictReport) -> Iterator[None]:
+    """End a block on Ctrl-C as if all were done, so that a video gets its end."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        report.interrupted = True
 
 
 def write_depth(stem: Path, prediction: Prediction, output: Format) -> Path:

@@ -1,5 +1,10 @@
 # Copyright 2026 The sg_depth_ros authors
 # SPDX-License-Identifier: Apache-2.0
+import re
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -7,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
+from sg_depth_ros.bundle import Bundle
 from sg_depth_ros.bundle.labels import CITYSCAPES, ID
 from sg_depth_ros.engines import StageSeconds
 from sg_depth_ros.estimator import Prediction
@@ -150,3 +156,105 @@ def test_errors_say_what_to_give(tmp_path: Path) -> None:
     ):
         with pytest.raises(ValueError, match=text):
             predict_path(tmp_path / name, tmp_path / 'out', Stub())
+
+
+def files(out: Path) -> set[str]:
+    return {str(path.relative_to(out)) for path in out.rglob('*') if path.is_file()}
+
+
+def test_nothing_of_an_earlier_run_stays_and_nothing_else_goes(tmp_path: Path) -> None:
+    folder, out = tmp_path / 'in', tmp_path / 'out'
+    folder.mkdir()
+    for name in 'ab':
+        save(folder / f'{name}.png', picture(80))
+    (out / 'depth').mkdir(parents=True)
+    (out / 'depth' / 'truth.npy').write_text("somebody else's")
+    predict_path(folder, out, Stub())
+    (folder / 'a.png').write_text('broken since then')
+    report = predict_path(folder, out, Stub(), output='npy')
+    assert report.written == 1
+    results = {'depth/b.npy', 'color/b.png', 'depth/truth.npy'}
+    assert files(out) == {*results, '.sg_depth_files'}
+    # A list that names what lies elsewhere removes nothing there.
+    (tmp_path / 'precious').touch()
+    with (out / '.sg_depth_files').open('a') as file:
+        file.write('../precious\n/etc/no_such_file\n')
+    predict_path(folder / 'b.png', out, Stub())
+    assert (tmp_path / 'precious').exists()
+    assert files(out) == {'depth/b.png', 'color/b.png', 'depth/truth.npy', '.sg_depth_files'}
+
+
+def test_a_shorter_video_leaves_no_frames_of_a_longer_one(tmp_path: Path) -> None:
+    for name, frames in (('long', 5), ('short', 2)):
+        with VideoWriter(tmp_path / f'{name}.mp4', 10) as video:
+            for _ in range(frames):
+                video.write(np.full((32, 48, 3), 100, np.uint8))
+    out = tmp_path / 'out'
+    for name, frames in (('long', 5), ('short', 2)):
+        predict_path(tmp_path / f'{name}.mp4', out, Stub())
+        assert len(list((out / 'depth').iterdir())) == frames
+        assert len(list((out / 'color').iterdir())) == frames
+    save(tmp_path / 'a.png', picture(80))
+    predict_path(tmp_path / 'a.png', out, Stub())
+    assert files(out) == {'depth/a.png', 'color/a.png', '.sg_depth_files'}
+
+
+def test_the_images_themselves_are_never_overwritten(tmp_path: Path) -> None:
+    save(tmp_path / 'a.png', picture(80))
+    predict_path(tmp_path / 'a.png', tmp_path / 'out', Stub())
+    colors = tmp_path / 'out' / 'color'
+    before = (colors / 'a.png').read_bytes()
+    for path in (colors, colors / 'a.png', tmp_path / 'out' / 'depth'):
+        with pytest.raises(ValueError, match='lies where the results go'):
+            predict_path(path, tmp_path / 'out', Stub())
+    assert (colors / 'a.png').read_bytes() == before
+
+
+def test_an_interrupted_video_is_whole_as_far_as_it_goes(tmp_path: Path) -> None:
+    with VideoWriter(tmp_path / 'v.mp4', 10) as video:
+        for _ in range(20):
+            video.write(np.full((32, 48, 3), 100, np.uint8))
+
+    def interrupt(done: int, total: int) -> None:
+        if done == 12:
+            raise KeyboardInterrupt
+
+    out = tmp_path / 'out'
+    with pytest.raises(KeyboardInterrupt, match=r'12 of 20 images are written to .*/out'):
+        predict_path(tmp_path / 'v.mp4', out, Stub(), progress=interrupt)
+    capture = cv2.VideoCapture(str(out / 'depth.mp4'))
+    assert capture.get(cv2.CAP_PROP_FRAME_COUNT) == 12
+    assert len(list((out / 'depth').iterdir())) == 12
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_signals_end_the_program_with_what_is_done(
+    tmp_path: Path, formula_bundle: Bundle, number: int
+) -> None:
+    folder, out = tmp_path / 'in', tmp_path / 'out'
+    folder.mkdir()
+    for i in range(400):
+        save(folder / f'{i:03d}.png', np.full((400, 800, 3), i % 200, np.uint8))
+    program = 'from sg_depth_ros.cli.main import main; main()'
+    process = subprocess.Popen(
+        [
+            *(sys.executable, '-c', program, 'predict', str(folder), '--out', str(out)),
+            *('--bundle', str(formula_bundle.path), '--engine', 'onnxruntime'),
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while process.poll() is None and not (out / 'color' / '010.png').exists():
+        time.sleep(0.01)
+    process.send_signal(number)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 128 + number, error
+    assert 'Traceback' not in error
+    said = re.search(rf'interrupted: (\d+) of 400 images are written to {out}', error)
+    done = [sorted(p.name for p in (out / name).iterdir()) for name in ('depth', 'color')]
+    # The signal may come between the two files of an image.
+    assert said and 10 < int(said[1]) < 400
+    for names in done:
+        assert len(names) - int(said[1]) in (0, 1)
+        assert names == [f'{i:03d}.png' for i in range(len(names))]  # no half, no hidden files
