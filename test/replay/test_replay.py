@@ -31,7 +31,7 @@ from sg_depth_ros.replay import node_process, player
 from sg_depth_ros.replay.inputs import Choice, read_header
 from sg_depth_ros.replay.node_process import NodeError, NodeProcess, dds_environment
 from sg_depth_ros.replay.player import ReplayOptions
-from sg_depth_ros.replay.report import image_array, replay_into
+from sg_depth_ros.replay.report import image_array, replay_into, scale_figures
 from sg_depth_ros.replay.topics import DEPTH, OUTPUTS
 from sg_depth_ros.synthetic import StreetOptions, drive, street_camera
 from sg_depth_ros.synthetic.recording import write_bag
@@ -303,6 +303,19 @@ def test_depth_in_millimetres_becomes_metres() -> None:
         data=np.array([1, 9, 9, 2, 9, 9], np.uint8),
     )
     assert image_array(padded).tolist() == [[1], [2]]
+
+
+def test_figures_of_a_scale_are_shares_of_it() -> None:
+    # Deviation 1 of the mean 2, whatever the unit.
+    for unit in (1.0, 10.0):
+        figures = scale_figures(
+            [(i, unit * value) for i, value in enumerate((1.0, 3.0, 1.0, 3.0))]
+        )
+        assert figures == {
+            **{'frames': 4, 'median': 2 * unit, 'min': unit, 'max': 3 * unit},
+            'std_over_mean': 0.5,
+        }
+    assert scale_figures([]) is None
 
 
 def test_replay_in_metres_by_odometry(tmp_path: Path) -> None:
