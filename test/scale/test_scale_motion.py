@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from sg_depth_ros.scale import motion
 from sg_depth_ros.scale.motion import SpeedLog
 
 
@@ -13,6 +14,15 @@ def test_distance_is_the_integral_of_the_speed():
         log.add(0.1 * i, 2.0 * i)  # v = 20 t
     assert log.distance(0.25, 0.75) == pytest.approx(10 * (0.75**2 - 0.25**2))
     assert log.distance(0.5, 0.5) == 0
+
+
+def test_a_clock_that_hardly_moves_does_not_fill_the_memory(monkeypatch):
+    monkeypatch.setattr(motion, 'MOST_SPEEDS', 50)
+    log = SpeedLog()
+    for n in range(200):
+        log.add(n * 1e-3, 2.0)
+    assert len(log._entries) == 50
+    assert log.distance(0.150, 0.199) == pytest.approx(0.098)
 
 
 def test_reverse_is_a_distance_too():
