@@ -161,6 +161,17 @@ def test_plane_of_a_flat_road_is_exact():
     np.testing.assert_allclose(plane.normal, [0, -1, 0], atol=1e-4)
 
 
+def test_a_hill_ahead_does_not_move_the_road_under_the_camera():
+    """Flat for 20 m, then 8 % up."""
+    down = CAMERA.rays()[..., 1]
+    flat = np.where(down > 1e-3, 1.5 / np.maximum(down, 1e-3), np.inf)
+    hill = np.where(down > -0.05, (1.5 + 0.08 * 20) / np.maximum(down + 0.08, 0.03), np.inf)
+    depth = np.where(flat < 20, flat, np.where(hill < 100, hill, np.inf)).astype(np.float32)
+    labels = np.where(np.isfinite(depth), ID['road'], ID['sky']).astype(np.uint8)
+    plane, _ = fit_road(depth, labels, CAMERA, [ID['road']])
+    assert plane.height == pytest.approx(1.5, rel=0.005)
+
+
 @pytest.mark.parametrize(
     ('inliers', 'problem'),
     [((0.39, 0.9), 'no plane under the camera'), ((0.9, 0.39), 'no plane near the camera')],
