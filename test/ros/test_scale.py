@@ -142,8 +142,9 @@ def test_the_plane_of_a_road_that_is_hidden_now_follows_the_scale(road):
     hidden = np.zeros((8, 16, 3), np.uint8)
     parameters = {'scale.mode': 'fixed', 'scale.factor': 3.0, 'ground_tolerance': 0.01}
     made = road(GROUND, OBSTACLES, **parameters)
-    split(made, 1)
+    ground, _ = split(made, 1)
     before = split(made, 2, hidden)
+    assert before[0] == ground > 0
     made.node.set_parameters([Parameter('scale.factor', value=10.0)])
     assert split(made, 3, hidden) == before
 
