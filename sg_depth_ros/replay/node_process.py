@@ -126,6 +126,11 @@ class NodeProcess:
             assert self._process.stdin is not None
             self._process.stdin.close()
 
+    @property
+    def pid(self) -> int:
+        """The process's id."""
+        return self._process.pid
+
     def check(self) -> None:
         """Raise NodeError, with the last lines of the log, when the node is no longer there."""
         if self._process.poll() is not None:

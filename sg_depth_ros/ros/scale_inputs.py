@@ -4,9 +4,9 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-import numpy as np
 from geometry_msgs.msg import TwistStamped, Vector3
 from nav_msgs.msg import Odometry
 from rclpy.node import Node
@@ -90,4 +90,4 @@ class ScaleInputs:
 
     def _add(self, message: Odometry | TwistStamped, linear: Vector3) -> None:
         stamp = stamp_to_ns(message.header.stamp) * 1e-9  # rclpy's Time refuses negative ones
-        self._speeds.add(stamp, float(np.linalg.norm([linear.x, linear.y, linear.z])))
+        self._speeds.add(stamp, math.hypot(linear.x, linear.y, linear.z))

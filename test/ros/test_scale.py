@@ -140,9 +140,11 @@ def split(made, second, array=None):
 
 def test_the_plane_of_a_road_that_is_hidden_now_follows_the_scale(road):
     hidden = np.zeros((8, 16, 3), np.uint8)
-    made = road(GROUND, OBSTACLES, **{'scale.mode': 'fixed', 'ground_tolerance': 0.01})
-    split(made, 1)
+    parameters = {'scale.mode': 'fixed', 'scale.factor': 3.0, 'ground_tolerance': 0.01}
+    made = road(GROUND, OBSTACLES, **parameters)
+    ground, _ = split(made, 1)
     before = split(made, 2, hidden)
+    assert before[0] == ground > 0
     made.node.set_parameters([Parameter('scale.factor', value=10.0)])
     assert split(made, 3, hidden) == before
 
@@ -253,6 +255,9 @@ def test_height_over_the_base_comes_from_static_transforms(rig):
         )
     )
     assert inputs.height('base_footprint', 'camera_optical') == pytest.approx(1.5)
+    # A camera under its base has no height over the road.
+    inputs.on_transforms(SimpleNamespace(transforms=[transform('base_footprint', 'low', -0.2)]))
+    assert inputs.height('base_footprint', 'low') is None
     inputs.destroy()
 
 
