@@ -21,7 +21,11 @@ class Stub:
     """Depth is red / 8 for a focal length of 30, or as given; dark is sky, blue unknown."""
 
     bundle = SimpleNamespace(
-        labels=CITYSCAPES, manifest=SimpleNamespace(depth=SimpleNamespace(scale='metric'))
+        labels=CITYSCAPES,
+        manifest=SimpleNamespace(
+            depth=SimpleNamespace(scale='metric', training_focal_length=32.0),
+            input=SimpleNamespace(width=64),
+        ),
     )
 
     def predict(self, image, camera=None, size='network') -> Prediction:
