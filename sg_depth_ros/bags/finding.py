@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 METADATA = 'metadata.yaml'
 _JOURNALS = ('-wal', '-journal')
 """Beside a database: what was not written into it yet when its recorder was stopped."""
-_URI_SIGNS = frozenset('?#%')
+URI_SIGNS = frozenset('?#%')
 """What means something else in the addresses by which databases are opened."""
 
 logger = logging.getLogger(__name__)
@@ -151,7 +151,7 @@ def _readable(path: Path, stack: ExitStack) -> Path:
     if path.is_dir():
         databases = [file for file in _storages(path) if file.suffix == '.db3']
     unfinished = [file for file in databases if _journals(file)]
-    if not unfinished and not (databases and _URI_SIGNS.intersection(str(path.resolve()))):
+    if not unfinished and not (databases and URI_SIGNS.intersection(str(path.resolve()))):
         return path
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix='bag-')))
     for file in databases:

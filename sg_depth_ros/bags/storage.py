@@ -9,20 +9,20 @@ from __future__ import annotations
 
 import struct
 import sys
+from importlib import import_module
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
-from lz4.frame import LZ4FrameDecompressor  # type: ignore[import-untyped]
 from rosbags.rosbag2 import Reader
 from rosbags.rosbag2.errors import ReaderError
 from rosbags.rosbag2.reader import DirectoryReader
 from rosbags.rosbag2.storage_mcap import DECOMPRESSORS, McapReader
 from rosbags.rosbag2.storage_sqlite3 import Sqlite3Reader
 
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
+# rosbags brings both.
+zstd: Any = import_module('compression.zstd' if sys.version_info >= (3, 14) else 'backports.zstd')
+lz4: Any = import_module('lz4.frame')
 
 MAX_CHUNK = 1 << 29
 """Bytes of a chunk, or of a message, after decompression; recorders' chunks have a few million."""
@@ -55,7 +55,7 @@ def unpacked_size(file: Path) -> int:
 
 
 def _unlz4(data: bytes, size: int) -> bytes:
-    return _bounded(LZ4FrameDecompressor().decompress(data, size + 1), size)
+    return _bounded(lz4.LZ4FrameDecompressor().decompress(data, size + 1), size)
 
 
 def _bounded(data: bytes, size: int) -> bytes:

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
-from sg_depth_ros.bags.finding import BagError
+from sg_depth_ros.bags.finding import URI_SIGNS, BagError
 from sg_depth_ros.bags.messages import typestore
 
 if TYPE_CHECKING:
@@ -33,6 +33,11 @@ class BagWriter:
             raise BagError(f'{self.path} exists already; choose another path or remove it')
         if storage not in ('mcap', 'sqlite3'):
             raise BagError(f'bags are stored as mcap or sqlite3, found {storage!r}')
+        if storage == 'sqlite3' and URI_SIGNS.intersection(str(self.path.absolute())):
+            raise BagError(
+                f'a bag in sqlite3 cannot be at a path with ?, # or %, found {self.path}; choose '
+                'another path, or mcap'
+            )
         self._storage = storage
         self._stack = ExitStack()
         self._connections: dict[str, Connection] = {}
