@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from sg_depth_ros.images.jpeg_end import ends_in_stripes, lengthened
 from sg_depth_ros.images.structure import ImageError, Scan, Structure, read_structure
 
-MAX_PIXELS = 1 << 26
-"""Of an image, before memory is taken for it: 8192 x 8192. Larger ones are refused."""
+MAX_PIXELS = 64_000_000
+"""Of an image: a larger one is refused before memory is taken for it."""
 
 
 def decode_pixels(
