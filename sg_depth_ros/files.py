@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import secrets
 import shutil
 import tempfile
@@ -62,13 +63,13 @@ def read_bounded(path: str | Path, max_bytes: int) -> bytes:
     if path.exists() and not path.is_file():
         raise ValueError(f'{path} is no file; give the path of one')
     with path.open('rb') as file, named_errors(path):
-        data = file.read(max_bytes + 1)
-    if len(data) > max_bytes:
-        raise ValueError(
-            f'{path} has more than the {max_bytes} bytes that are read of such a file; look at '
-            'what it is'
-        )
-    return data
+        # Asked for a number of bytes, Python takes memory for all of them at once.
+        if os.fstat(file.fileno()).st_size > max_bytes:
+            raise ValueError(
+                f'{path} has more than the {max_bytes} bytes that are read of such a file; look '
+                'at what it is'
+            )
+        return file.read()
 
 
 def is_hidden(path: Path) -> bool:

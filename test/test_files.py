@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import errno
 import os
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +57,10 @@ def test_images_are_written_through_python_so_that_errors_are_told(tmp_path: Pat
 def test_reading_is_bounded(tmp_path: Path) -> None:
     (tmp_path / 'a').write_bytes(b'12345')
     assert read_bounded(tmp_path / 'a', 5) == b'12345'
+    tracemalloc.start()
+    read_bounded(tmp_path / 'a', 1 << 30)
+    assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    tracemalloc.stop()
     with pytest.raises(ValueError, match='more than the 4 bytes'):
         read_bounded(tmp_path / 'a', 4)
     with pytest.raises(ValueError, match='is no file'):

@@ -82,10 +82,10 @@ class _Mcap(McapReader):
         """Read the index as if it described ROS 2's types alone."""
         file = self.bio
         assert file is not None
-        file.seek(self.data_end)
-        summary = file.read(MAX_SUMMARY + 1)
-        if len(summary) > MAX_SUMMARY:
+        if file.seek(0, 2) - self.data_end > MAX_SUMMARY:
             raise ReaderError(f'its index has more than {MAX_SUMMARY} bytes')
+        file.seek(self.data_end)
+        summary = file.read()
         self.bio = _Shifted(_without_foreign_schemas(summary), self.data_end)
         try:
             super().read_index()
