@@ -242,7 +242,12 @@ def _choose_lidar(bag: BagReader, topic: str | None) -> str:
 
 def _points(item: BagMessage) -> NDArray[np.float64]:
     """Give x, y, z (N, 3) of a PointCloud2; raises EvaluationError if it has no such fields."""
-    cloud = point_cloud_array(item.message)
+    try:
+        cloud = point_cloud_array(item.message)
+    except ValueError as error:
+        raise EvaluationError(
+            f'{item.topic} at {item.recorded_ns / 1e9:.3f} s: {error}'
+        ) from error
     names = cloud.dtype.names or ()
     if not {'x', 'y', 'z'} <= set(names):
         raise EvaluationError(f'{item.topic} has the fields {", ".join(names)}; expected x, y, z')
