@@ -5,6 +5,7 @@
 import shutil
 import sqlite3
 import struct
+import tracemalloc
 import zlib
 from pathlib import Path
 
@@ -175,10 +176,14 @@ def test_decompression_stops_at_what_was_said() -> None:
 
     bomb = storage.zstd.compress(bytes(1 << 24))
     assert storage.unzstd(bomb, 1 << 24) == bytes(1 << 24)
+    packed_lz4 = storage.lz4.compress(bytes(1 << 24))
+    tracemalloc.start()
     with pytest.raises(Exception, match='more than the 1000 bytes'):
         storage.DECOMPRESSORS['zstd'](bomb, 1000)
     with pytest.raises(Exception, match='more than the 1000 bytes'):
-        storage.DECOMPRESSORS['lz4'](storage.lz4.compress(bytes(1 << 24)), 1000)
+        storage.DECOMPRESSORS['lz4'](packed_lz4, 1000)
+    assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    tracemalloc.stop()
     with pytest.raises(Exception, match='a chunk claims'):
         storage.DECOMPRESSORS['zstd'](bomb, 1 << 40)
 
