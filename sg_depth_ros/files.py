@@ -1,11 +1,12 @@
 # Copyright 2026 The sg_depth_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Files written whole or not at all, and their checksums."""
+"""Files written whole or not at all, read within a bound, and their checksums."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Collection, Iterator
@@ -19,19 +20,64 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
     Parent folders are made. What the block leaves may be a file or a folder; a folder replaces
     nothing that exists. On an error the temporary is removed and ``path`` stays as it was.
+
+    :raises OSError: that names ``path``, as when the disk is full
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # The suffix stays last: writers such as cv2.imwrite choose the format by it.
-    temporary = path.with_name(f'.{path.stem}.{os.getpid()}.tmp{path.suffix}')
+    # A name that nobody can guess, since a link that waits under it would be written through. The
+    # suffix stays last: writers such as cv2.imwrite choose the format by it.
+    temporary = path.with_name(f'.{path.stem}.{secrets.token_hex(8)}.tmp{path.suffix}')
     try:
-        yield temporary
-        temporary.replace(path)
+        with named_errors(path, temporary):
+            yield temporary
+            temporary.replace(path)
     finally:
         if temporary.is_dir():
             shutil.rmtree(temporary)
         else:
             temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def named_errors(path: Path, temporary: Path | None = None) -> Iterator[None]:
+    """Let an OSError that names no file, or a temporary one, name ``path``.
+
+    The system names the file when it is opened, but not when a write to it fails.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or error.filename not in (None, str(temporary)):
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def read_bounded(path: str | Path, max_bytes: int) -> bytes:
+    """Read a file that may come from anybody.
+
+    :raises ValueError: when it is larger than ``max_bytes``, or no file (a pipe has no end)
+    :raises OSError: when it cannot be read
+    """
+    path = Path(path)
+    if path.exists() and not path.is_file():
+        raise ValueError(f'{path} is no file; give the path of one')
+    with path.open('rb') as file, named_errors(path):
+        # Asked for a number of bytes, Python takes memory for all of them at once.
+        if os.fstat(file.fileno()).st_size > max_bytes:
+            raise ValueError(
+                f'{path} has more than the {max_bytes} bytes that are read of such a file; look '
+                'at what it is'
+            )
+        return file.read()
+
+
+def is_hidden(path: Path) -> bool:
+    """Tell whether a name begins with a dot: Macs leave ``._NAME`` beside each ``NAME``.
+
+    So do temporary files begin. Neither is the data that it looks like.
+    """
+    return path.name.startswith('.')
 
 
 def sha256(path: str | Path) -> str:

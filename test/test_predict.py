@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import re
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -27,7 +28,11 @@ class Stub:
     """Depth is red / 8 for a focal length of 30, or as given; dark is sky, blue unknown."""
 
     bundle = SimpleNamespace(
-        labels=CITYSCAPES, manifest=SimpleNamespace(depth=SimpleNamespace(scale='metric'))
+        labels=CITYSCAPES,
+        manifest=SimpleNamespace(
+            depth=SimpleNamespace(scale='metric', training_focal_length=32.0),
+            input=SimpleNamespace(width=64),
+        ),
     )
 
     def predict(self, image, camera=None, size='network') -> Prediction:
@@ -142,6 +147,60 @@ def test_video(tmp_path: Path) -> None:
     names = sorted(path.name for path in (tmp_path / 'out' / 'color').iterdir())
     assert names == ['000000.png', '000001.png', '000002.png']
     assert (tmp_path / 'out' / 'depth.mp4').stat().st_size > 1000
+
+
+def test_photographs_and_videos_are_taken_upright(tmp_path: Path) -> None:
+    """By one rule: as every viewer shows them, and as their intrinsics are meant."""
+    save(tmp_path / 'a.jpg', picture(160))
+    data = (tmp_path / 'a.jpg').read_bytes()
+    tiff = b'Exif\0\0II*\0' + struct.pack('<IHHHIHHI', 8, 1, 0x0112, 3, 1, 6, 0, 0)
+    segment = b'\xff\xe1' + struct.pack('>H', len(tiff) + 2) + tiff
+    (tmp_path / 'a.jpg').write_bytes(data[:2] + segment + data[2:])
+    predict_path(tmp_path / 'a.jpg', tmp_path / 'out', Stub(), output='npy')
+    depth = np.load(tmp_path / 'out/depth/a.npy')
+    assert depth.shape == (40, 20)
+    assert np.isposinf(depth[:, -4:]).all()  # sky was above, which a turn clockwise puts right
+    report = predict_path(tmp_path / 'a.jpg', tmp_path / 'out', Stub(), CAMERA.resized(20, 40))
+    assert report.written == 1
+
+
+def test_without_a_camera_the_focal_length_is_named(tmp_path: Path) -> None:
+    save(tmp_path / 'a.png', picture(80))
+    report = predict_path(tmp_path / 'a.png', tmp_path / 'out', Stub())
+    assert report.notes == [
+        'no --camera: depth is that of a camera whose focal length is 0.5 times the width of the '
+        'image; with another it is wrong by a factor'
+    ]
+    assert predict_path(tmp_path / 'a.png', tmp_path / 'out', Stub(), CAMERA).notes == []
+
+
+def test_companions_are_no_images_and_other_formats_are_named(tmp_path: Path) -> None:
+    source = tmp_path / 'in'
+    source.mkdir()
+    save(source / 'a.png', picture(80))
+    (source / '._a.png').write_bytes(b'\0\5\x16\7')
+    (source / '._b.tif').write_bytes(b'\0\5\x16\7')
+    save(source / 'c.bmp', picture(80))
+    report = predict_path(source, tmp_path / 'out', Stub())
+    assert report.written == 1
+    assert report.skipped == ['c.bmp: only JPEG and PNG are read; convert it to PNG']
+    with pytest.raises(ValueError, match='only JPEG and PNG are read'):
+        predict_path(source / 'c.bmp', tmp_path / 'out', Stub())
+
+
+def test_a_video_that_ends_too_early_is_told(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(
+        'sg_depth_ros.images.video.cv2.CAP_PROP_FRAME_COUNT', cv2.CAP_PROP_FRAME_WIDTH
+    )  # 40 frames are promised
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(VideoWriter, '_require_whole', lambda self: None)
+        with VideoWriter(tmp_path / 'v.mp4', 10) as writer:
+            for red in (80, 160, 240):
+                writer.write(picture(red))
+    report = predict_path(tmp_path / 'v.mp4', tmp_path / 'out', Stub(), CAMERA)
+    assert report.written == 3
+    [reason] = report.skipped
+    assert 'v.mp4 is cut off or damaged: 3 frames of about 40' in reason
 
 
 def test_errors_say_what_to_give(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def rgb_from_message(
     :raises ImageError: when the image is broken or of an unknown encoding.
     """
     if isinstance(message, CompressedImage):
-        return decode_compressed(message.data, message.format)
+        return decode_compressed(message.data, message.format, max_pixels)
     if message.height * message.width > max_pixels:
         raise ImageError(
             f'found an image of {message.width}x{message.height}, expected {max_pixels} pixels at '

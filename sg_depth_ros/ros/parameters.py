@@ -24,6 +24,7 @@ from sg_depth_ros.bundle.labels import Label, Role
 from sg_depth_ros.engines import AUTO, ENGINES, Precision
 from sg_depth_ros.estimator import DEFAULT_BUNDLE
 from sg_depth_ros.geometry.camera import MAX_PIXELS
+from sg_depth_ros.images import encoded
 from sg_depth_ros.scale import MODES, ScaleSettings
 
 Value: TypeAlias = 'bool | int | float | str'
@@ -214,7 +215,7 @@ class DepthParameters:
         high=60.0,
     )
     max_image_pixels: int = _option(
-        64_000_000,
+        encoded.MAX_PIXELS,
         'Pixels that an image may have; a larger one is refused before memory is taken for it',
         low=1,
         high=MAX_PIXELS,

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from sg_depth_ros.documents import DocumentError, parse_yaml, read_text
 from sg_depth_ros.networks.encoder import STRIDES
 
 T = TypeVar('T', bound=BaseModel)
@@ -57,13 +57,7 @@ def load_settings(model: type[T], path: str | Path, overrides: Sequence[str] = (
     :param overrides: ``key=value``, ``outer.inner=value`` or ``list.0.key=value``; values are YAML
     :raises ValueError: that names every unknown, missing or bad key
     """
-    try:
-        text = os.path.expandvars(Path(path).read_text())
-        values = yaml.safe_load(text) or {}
-    except OSError as error:
-        raise ValueError(f'{path} cannot be read ({error.strerror}); give a YAML file') from error
-    except yaml.YAMLError as error:
-        raise ValueError(f'{path} is not YAML: {error}') from error
+    values = parse_yaml(os.path.expandvars(read_text(path)), str(path)) or {}
     return check_settings(model, values, overrides, str(path))
 
 
@@ -95,8 +89,8 @@ def _override(values: Any, override: str) -> None:
         for name in outer:
             is_list = isinstance(values, list)
             values = values[int(name)] if is_list else values.setdefault(name, {})
-        values[int(last) if isinstance(values, list) else last] = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ValueError(f'{override!r} gives no YAML value: {error}') from error
+        values[int(last) if isinstance(values, list) else last] = parse_yaml(text, repr(override))
+    except DocumentError:
+        raise
     except (AttributeError, IndexError, TypeError, ValueError) as error:
         raise ValueError(f'{key} is no setting of this configuration ({error})') from error

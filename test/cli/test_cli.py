@@ -216,3 +216,21 @@ def test_predict_and_info_end_to_end(tmp_path: Path, formula_bundle: Bundle) -> 
 def test_info_shows_brackets_as_they_are(make_bundle: BundleMaker) -> None:
     shown = run('info', str(make_bundle(description='Of [street], [/kitti].').path))
     assert 'formula: Of [street], [/kitti].' in shown.stdout, shown.stderr
+
+
+def test_predict_says_what_it_left_out_and_ends_with_1(
+    tmp_path: Path, formula_bundle: Bundle
+) -> None:
+    source = tmp_path / 'in'
+    source.mkdir()
+    cv2.imwrite(str(source / 'a.png'), np.full((20, 30, 3), 90, np.uint8))
+    (source / 'b.png').write_bytes((source / 'a.png').read_bytes()[:-20])
+    arguments = ('--out', str(tmp_path / 'out'), '--bundle', str(formula_bundle.path))
+    done = run('predict', str(source), *arguments)
+    assert done.returncode == 1
+    assert '1 images written' in done.stdout
+    assert 'no --camera: depth is that of a camera whose focal length is' in done.stdout
+    assert '1 skipped:\n  b.png: the PNG image of' in done.stdout
+    assert 'Traceback' not in done.stderr
+    (source / 'b.png').unlink()
+    assert run('predict', str(source), *arguments).returncode == 0

@@ -61,7 +61,9 @@ class CityscapesLabels(_Source):
     def loaders(self) -> list[Loader]:
         """List the images that have labels; raises ValueError if there are none."""
         pairs = []
-        for labels in sorted((self.root / 'gtFine' / self.split).glob('*/*_labelTrainIds.png')):
+        for labels in sorted(
+            (self.root / 'gtFine' / self.split).glob('*/[!.]*_labelTrainIds.png')
+        ):
             stem = labels.name.removesuffix('_gtFine_labelTrainIds.png')
             folder = self.root / 'leftImg8bit' / self.split / labels.parent.name
             pairs.append((folder / f'{stem}_leftImg8bit.png', labels))
