@@ -31,6 +31,7 @@ from sg_depth_ros.ros.parameters import check_labels, declare_parameters, read_p
 from sg_depth_ros.ros.pipeline import Pipeline
 from sg_depth_ros.ros.qos import overridable, warn_of_unused
 from sg_depth_ros.ros.statistics import FrameStatistics
+from sg_depth_ros.ros.transitions import refuse_impossible_transitions
 
 NODE_NAME = 'sg_depth'
 STOP_TIMEOUT = 0.5
@@ -60,9 +61,13 @@ class DepthNode(LifecycleNode):
         :raises rclpy.exceptions.ParameterException: when a given parameter is bad.
         """
         super().__init__(NODE_NAME, **options)
+        refuse_impossible_transitions(self)
         self._load_bundle = load
         self._networks = Networks(create)
         self._statistics = FrameStatistics(time.monotonic())
+        self.start_failed = False
+        """Whether the node was to start by itself and could not; nobody else would see to it."""
+        self._starting = False
         self._active = False
         self._bond = ManagerBond(self)
         self._failure = ''
@@ -93,8 +98,11 @@ class DepthNode(LifecycleNode):
         """Configure and activate if the parameter of that name says so."""
         if not read_parameters(self).autostart:
             return
+        self._starting = True
         if self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
             self.trigger_activate()
+        else:  # unless a signal has ended what it is made of
+            self.start_failed = self.context.ok()
 
     def end_work(self, timeout: float) -> None:
         """Stop to work on images, and wait at most so many seconds for the one in work."""
@@ -174,7 +182,7 @@ class DepthNode(LifecycleNode):
         self._networks.start(bundle, read_parameters(self), self._pipeline.process, loaded)
 
     def _tear_down(self) -> None:
-        self._active = False
+        self._active = self._starting = False
         self._bond.dissolve()
         self._follow_demand()
         outputs, pipeline = self._outputs, self._pipeline
@@ -192,7 +200,9 @@ class DepthNode(LifecycleNode):
         if isinstance(result, Exception):
             self._failure = f'the networks cannot be loaded: {sentence(result)}'
             self.get_logger().error(self._failure)
+            self.start_failed = self._starting and self.context.ok()
             return
+        self._starting = False
         self._identity |= {'engine': result.engine.name, 'device': result.engine.device}
         self.get_logger().info(
             f'ready after {time.monotonic() - start:.1f} s: {result.engine.name} on '
@@ -253,6 +263,8 @@ class DepthNode(LifecycleNode):
         """Publish diagnostics; look after demand where the middleware has no matched events."""
         self._follow_demand()
         self._camera.follow_publishers()
+        if self._pipeline:
+            self._pipeline.follow_scale_mode()
         worker, pipeline = self._networks.worker, self._pipeline
         scale = pipeline.scale if pipeline else None
         identity = self._identity

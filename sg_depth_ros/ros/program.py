@@ -79,7 +79,8 @@ def run(args: list[str], signals: Signals) -> tuple[int, bool]:
         for node in nodes:
             node.destroy_node()
         rclpy.try_shutdown()
-    return 0, any(node.left_behind for node in nodes)
+    failed = any(node.start_failed for node in nodes)
+    return int(failed), any(node.left_behind for node in nodes)
 
 
 def _start(args: list[str], cameras: Sequence[str], signals: Signals) -> list[DepthNode]:
@@ -91,11 +92,19 @@ def _start(args: list[str], cameras: Sequence[str], signals: Signals) -> list[De
 
 
 def _spin(nodes: Sequence[DepthNode]) -> None:
-    """Work until the context goes down."""
+    """Work until the context goes down, or a node that starts by itself could not."""
     log_to_ros(nodes[0])
     executor = SingleThreadedExecutor()
     for node in nodes:
         executor.add_node(node)
     for node in nodes:
         node.autostart()
-    executor.spin()
+    # A node's diagnostics end each turn after a second at most.
+    while rclpy.ok() and not any(node.start_failed for node in nodes):
+        executor.spin_once()
+    for node in nodes:
+        if node.start_failed:
+            node.get_logger().fatal(
+                'the process ends, since this node could not start; with autostart: false it '
+                'would wait for a lifecycle manager'
+            )

@@ -30,7 +30,7 @@ class ScaleInputs:
     """Subscriptions to speeds and static transforms; callbacks run in the executor's thread."""
 
     def __init__(self, node: Node, speeds: SpeedLog) -> None:
-        """Subscribe.
+        """Subscribe to transforms.
 
         :param speeds: gets each speed that is received
         """
@@ -38,11 +38,8 @@ class ScaleInputs:
         self._transforms = StaticTransforms()
         self.knows_tf = TFMessage is not None
         """Whether static transforms can be received at all."""
-        sensor = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
-        self._subscriptions: list[Subscription] = [
-            self._subscribe(Odometry, ODOMETRY, self._on_odometry, sensor),
-            self._subscribe(TwistStamped, TWIST, self._on_twist, sensor),
-        ]
+        self._speed: list[Subscription] = []
+        self._subscriptions: list[Subscription] = []
         if TFMessage is not None:
             latched = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
             self._subscriptions.append(
@@ -51,8 +48,21 @@ class ScaleInputs:
 
     def destroy(self) -> None:
         """Leave the topics."""
+        self.listen_to_speed(False)
         for subscription in self._subscriptions:
             self._node.destroy_subscription(subscription)
+
+    def listen_to_speed(self, wanted: bool) -> None:
+        """Subscribe to the topics with speeds, or leave them."""
+        if wanted and not self._speed:
+            sensor = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
+            self._speed = [
+                self._subscribe(Odometry, ODOMETRY, self._on_odometry, sensor),
+                self._subscribe(TwistStamped, TWIST, self._on_twist, sensor),
+            ]
+        elif not wanted:
+            while self._speed:
+                self._node.destroy_subscription(self._speed.pop())
 
     def height(self, base_frame: str, camera_frame: str) -> float | None:
         """Give the metres of a camera over the robot's base, z up, or None if tf has no chain."""

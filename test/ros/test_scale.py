@@ -203,7 +203,7 @@ def test_labels_names_are_latched(road):
 
 @pytest.mark.parametrize(('topic', 'kind'), [('odom', Odometry), ('twist', TwistStamped)])
 def test_speeds_are_received(road, topic, kind):
-    made = road(DEPTH)
+    made = road(DEPTH, **{'scale.mode': 'odometry'})
     publisher = made.peer.create_publisher(kind, topic, 5)
     made.until(publisher.get_subscription_count)
     for second in (1, 2):
@@ -218,7 +218,7 @@ def test_speeds_are_received(road, topic, kind):
 
 
 def test_a_speed_with_a_stamp_before_the_epoch_harms_nobody(road):
-    made = road(DEPTH)
+    made = road(DEPTH, **{'scale.mode': 'odometry', 'scale.before_first': 'relative'})
     publisher = made.peer.create_publisher(TwistStamped, 'twist', 5)
     made.until(publisher.get_subscription_count)
     message = TwistStamped()
@@ -273,3 +273,18 @@ def test_transforms_that_are_none_are_named_and_left_out(rig, monkeypatch):
         "/tf_static from 'map' to 'nan'",
     ]
     inputs.destroy()
+
+
+def test_speeds_are_listened_to_in_the_mode_that_needs_them(rig):
+    made = rig()
+
+    def subscribed():
+        topics = (f'{made.namespace}/{topic}' for topic in ('odom', 'twist'))
+        return [made.peer.count_subscribers(topic) for topic in topics]
+
+    assert made.estimator
+    made.until(lambda: made.peer.count_subscribers(f'{made.namespace}/camera_info') == 1)
+    assert subscribed() == [0, 0]
+    for mode, expected in (('odometry', [1, 1]), ('camera_height', [0, 0])):
+        made.node.set_parameters([Parameter('scale.mode', value=mode)])
+        made.until(lambda e=expected: subscribed() == e)
