@@ -66,7 +66,7 @@ def _start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         get_package_prefix('ros2bag')
     except PackageNotFoundError:
         raise RuntimeError(
-            'playing a bag needs ros2bag, which is not installed; nothing was started: sudo apt '
+            'nothing was started, since playing a bag needs ros2bag, not found here: sudo apt '
             'install ros-$ROS_DISTRO-ros2bag ros-$ROS_DISTRO-rosbag2-storage-mcap, or play it '
             'without launch by sg_depth replay'
         ) from None

@@ -133,7 +133,7 @@ def _require(asked: str, *packages: str) -> None:
     if missing:
         names = ' '.join(f'ros-$ROS_DISTRO-{name.replace("_", "-")}' for name in missing)
         raise RuntimeError(
-            f'{asked} needs {" and ".join(missing)}, which is not installed; nothing was started: '
+            f'nothing was started, since {asked} needs {" and ".join(missing)}, not found here: '
             f'sudo apt install {names}, or leave {asked} out'
         )
 

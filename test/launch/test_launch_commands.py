@@ -193,7 +193,7 @@ def test_bad_arguments_start_nothing(run, caplog, arguments, words):
 def test_rviz_that_is_missing_starts_nothing(run, caplog, installation):
     installation.add('tf2_ros', 'static_transform_publisher')
     said = refusal(run, caplog, rviz='true')
-    assert 'rviz:=true needs rviz2, which is not installed; nothing was started' in said
+    assert 'nothing was started, since rviz:=true needs rviz2, not found here' in said
     assert 'sudo apt install ros-$ROS_DISTRO-rviz2' in said
 
 
@@ -327,7 +327,7 @@ def test_replay_of_images_that_cannot_be_decoded_and_have_no_frame(replayed, bag
 
 def test_replay_without_a_player_starts_nothing(run, caplog, bag):
     said = refusal(run, caplog, 'replay.launch.py', bag=bag(), rviz='false')
-    assert 'playing a bag needs ros2bag, which is not installed; nothing was started' in said
+    assert 'nothing was started, since playing a bag needs ros2bag, not found here' in said
 
 
 def test_replay_without_rviz_starts_nothing(run, caplog, installation, bag):
