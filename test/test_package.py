@@ -229,7 +229,11 @@ def test_run_time_modules_import_without_torch_and_reports():
     """Also the program's entry points, which import the rest when they need it."""
     blocked = ('torch', 'torchvision', 'timm', 'lightning', 'onnx', 'matplotlib', 'jinja2')
     modules = run_time_modules()
-    optional = {'openvino': '.engines.openvino', 'cuda-python': '.engines.tensorrt.'}
+    optional = {
+        'openvino': '.engines.openvino',
+        'cuda-python': '.engines.tensorrt.',
+        'typer': '.cli.',
+    }
     for distribution, part in optional.items():
         try:
             importlib.metadata.distribution(distribution)

@@ -177,6 +177,8 @@ def test_without_any_engine_the_error_lists_each_with_its_cure(
 def test_no_build_is_silent(
     formula_bundle: Bundle, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    pytest.importorskip('openvino')
+
     def build(bundle: Bundle, options: EngineOptions) -> Engine:
         assert options.progress('timing', 0.0) and options.progress('timing', 0.5)
         raise RuntimeError('enough')
