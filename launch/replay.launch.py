@@ -26,7 +26,7 @@ from sg_depth_ros.ros.fast_dds import profile_environment
 
 YES, NO = ('true', 'True'), ('false', 'False')
 NODE = 'depth_node'
-DISCOVERY_SECONDS = '1'
+DISCOVERY_SECONDS = '2'
 """Which the player lets pass before the first message, so that its subscribers have found it."""
 
 ARGUMENTS = {

@@ -59,5 +59,4 @@ def demo(
     console.print(table)
     console.print(f'Look at {out}/depth.png, {out}/{cloud} and {out}/depth.mp4')
     if problem:
-        left_out = '; '.join(summary['left_out'])
-        console.print(f'There is no ROS 2 here: {problem}. So this left out: {left_out}.')
+        console.print(f'There is no ROS 2 here, so the estimator worked alone: {problem}')

@@ -51,7 +51,7 @@ def run_without_node(
 
     Leaves ``summary.json``, ``errors.json``, ``depth.mp4``, ``depth.png`` and ``cloud.ply``.
 
-    :return: the summary, with what was left out, and mean errors as the demo with a node has
+    :return: the summary, whose notes say what was left out, and mean errors as with a node
     :raises BagError: when ``out/bag`` is no demo's
     :raises BundleError: when the bundle is missing or damaged; and what the engine raises
     """
@@ -96,7 +96,8 @@ def run_without_node(
         'frames': len(errors),
         'estimator_ms': round(float(np.median(seconds)) * 1e3, 2),
         'scale': scale,
-        'left_out': list(LEFT_OUT),
+        'lost': {},
+        'notes': [f'left out, for want of ROS 2: {what}' for what in LEFT_OUT],
     }
     with atomic_path(out / 'summary.json') as temporary:
         temporary.write_text(json.dumps(summary, indent=2) + '\n')

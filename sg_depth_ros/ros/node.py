@@ -30,6 +30,7 @@ from sg_depth_ros.ros.pairing import Frame
 from sg_depth_ros.ros.parameters import check_labels, declare_parameters, read_parameters
 from sg_depth_ros.ros.pipeline import Pipeline
 from sg_depth_ros.ros.qos import overridable, warn_of_unused
+from sg_depth_ros.ros.scale_inputs import SPEED_TOPICS
 from sg_depth_ros.ros.statistics import FrameStatistics
 from sg_depth_ros.ros.transitions import refuse_impossible_transitions
 
@@ -173,7 +174,8 @@ class DepthNode(LifecycleNode):
             self, self._camera.topic, self._outputs, self._statistics, bundle
         )
         self._camera.open()
-        warn_of_unused(self, later=self._camera.topic)
+        speeds = (self.resolve_topic_name(topic) for topic in SPEED_TOPICS)
+        warn_of_unused(self, later=(self._camera.topic, *speeds))
         self.get_logger().info(
             f'loading bundle {bundle.manifest.name} from {bundle.path}; an engine that is built '
             'for the first time may take minutes'
@@ -232,6 +234,18 @@ class DepthNode(LifecycleNode):
             )
             self.get_logger().error(self._failure)
 
+    def _follow_scale_mode(self) -> None:
+        """Listen to the speed where a mode that was set meanwhile needs it."""
+        try:
+            if self._pipeline:
+                self._pipeline.follow_scale_mode()
+        except Exception as error:  # in a timer's callback it would end the executor
+            self.get_logger().error(
+                f'cannot listen to the speed: {sentence(error)}; correct qos_overrides and start '
+                'the node again',
+                throttle_duration_sec=10.0,
+            )
+
     def _ready(self) -> bool:
         """Whether an image that comes now can be worked on."""
         worker = self._networks.worker
@@ -263,8 +277,7 @@ class DepthNode(LifecycleNode):
         """Publish diagnostics; look after demand where the middleware has no matched events."""
         self._follow_demand()
         self._camera.follow_publishers()
-        if self._pipeline:
-            self._pipeline.follow_scale_mode()
+        self._follow_scale_mode()
         worker, pipeline = self._networks.worker, self._pipeline
         scale = pipeline.scale if pipeline else None
         identity = self._identity

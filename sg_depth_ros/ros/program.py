@@ -10,7 +10,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import rclpy
-from rclpy.exceptions import NameValidationException, ParameterException
+from rclpy.exceptions import (
+    NameValidationException,
+    NotInitializedException,
+    ParameterException,
+)
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.utilities import remove_ros_args
 from rclpy.validate_namespace import validate_namespace
@@ -23,6 +27,8 @@ from sg_depth_ros.ros.loading import estimators_in
 from sg_depth_ros.ros.logging_bridge import log_to_ros
 from sg_depth_ros.ros.node import NODE_NAME, STOP_TIMEOUT, DepthNode
 from sg_depth_ros.ros.parameters import names_in
+
+_OF_ARGUMENTS = (ParameterException, NameValidationException)
 
 
 def make_nodes(
@@ -65,7 +71,7 @@ def run(args: list[str], signals: Signals) -> tuple[int, bool]:
     except ExternalShutdownException:
         pass
     # What is wrong with ROS arguments, rclpy's C++ part says by RuntimeError.
-    except (ParameterException, NameValidationException, RuntimeError) as error:
+    except (*_OF_ARGUMENTS, NotInitializedException, RuntimeError) as error:
         # Under a signal the context goes down, and whatever is being made in it fails.
         if not signals.heard:
             if nodes:

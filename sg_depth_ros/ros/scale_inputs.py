@@ -24,6 +24,7 @@ except ImportError:  # pip has no wheel of it: there the height must be a parame
     TFMessage = None
 
 ODOMETRY, TWIST = 'odom', 'twist'
+SPEED_TOPICS = (ODOMETRY, TWIST)
 
 
 class ScaleInputs:
@@ -53,13 +54,21 @@ class ScaleInputs:
             self._node.destroy_subscription(subscription)
 
     def listen_to_speed(self, wanted: bool) -> None:
-        """Subscribe to the topics with speeds, or leave them."""
+        """Subscribe to the topics with speeds, or leave them.
+
+        :raises Exception: what rclpy raises at a bad ``qos_overrides``; then none is subscribed to
+        """
         if wanted and not self._speed:
             sensor = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
-            self._speed = [
-                self._subscribe(Odometry, ODOMETRY, self._on_odometry, sensor),
-                self._subscribe(TwistStamped, TWIST, self._on_twist, sensor),
-            ]
+            try:
+                for kind, topic, callback in (
+                    (Odometry, ODOMETRY, self._on_odometry),
+                    (TwistStamped, TWIST, self._on_twist),
+                ):
+                    self._speed.append(self._subscribe(kind, topic, callback, sensor))
+            except Exception:
+                self.listen_to_speed(False)
+                raise
         elif not wanted:
             while self._speed:
                 self._node.destroy_subscription(self._speed.pop())

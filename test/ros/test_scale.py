@@ -288,3 +288,19 @@ def test_speeds_are_listened_to_in_the_mode_that_needs_them(rig):
     for mode, expected in (('odometry', [1, 1]), ('camera_height', [0, 0])):
         made.node.set_parameters([Parameter('scale.mode', value=mode)])
         made.until(lambda e=expected: subscribed() == e)
+
+
+def test_speeds_that_cannot_be_listened_to_are_said_and_end_nothing(rig, monkeypatch):
+    lines = []
+    logger = type(rclpy.logging.get_logger('x'))
+    monkeypatch.setattr(logger, 'error', lambda _, line, **options: lines.append(line))
+    made = rig()
+    assert made.estimator
+    name = f'qos_overrides.{made.namespace}/twist.subscription.durability'
+    made.node._parameter_overrides[name] = Parameter(name, value='transient_local')
+    made.node.set_parameters([Parameter('scale.mode', value='odometry')])
+    made.until(lambda: lines)
+    assert 'cannot listen to the speed: ' in lines[0]
+    assert 'transient_local needs reliability reliable' in lines[0]
+    assert made.peer.count_subscribers(f'{made.namespace}/odom') == 0
+    made.until(lambda: len(lines) > 1)
