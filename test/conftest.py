@@ -23,6 +23,12 @@ from numpy.typing import NDArray
 from sg_depth_ros.bundle import Bundle, write_bundle
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Let a run without a test fail, where colcon would take pytest's status for success."""
+    if session.testscollected == 0:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
 @pytest.fixture
 def make_bundle(tmp_path: Path) -> BundleMaker:
     """Write a formula bundle; changes to graphs or fields make faulty ones."""

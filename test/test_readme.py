@@ -7,6 +7,9 @@ import re
 from pathlib import Path
 
 import pytest
+
+pytest.importorskip('typer', reason='typer is not installed')
+
 import yaml
 
 from sg_depth_ros.cli.main import COMMANDS, load_command

@@ -7,52 +7,24 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from sg_depth_ros.bags import BagError, BagReader, point_cloud_array
 from sg_depth_ros.bags.messages import typestore
 from sg_depth_ros.bundle import Bundle, load_bundle
-from sg_depth_ros.bundle.labels import VOID, palette
 from sg_depth_ros.files import atomic_path, prepare_folder
 from sg_depth_ros.images.files import write_image
 from sg_depth_ros.images.ply import write_ply
-from sg_depth_ros.images.video import VideoWriter
-from sg_depth_ros.images.visualise import (
-    colorize_depth,
-    colorize_labels,
-    depth_legend,
-    depth_range,
-    line_chart,
-    render_points,
-    side_by_side,
-    strip,
-)
+from sg_depth_ros.images.visualise import line_chart, render_points
 from sg_depth_ros.replay.node_process import NodeError
+from sg_depth_ros.replay.pictures import ReplayedFrame, write_pictures
 from sg_depth_ros.replay.player import Progress, ReplayOptions, replay
 from sg_depth_ros.replay.result import Replayed
 from sg_depth_ros.replay.topics import DEPTH, LABELS, OUTPUTS, RECORDED
-
-PICTURE_WIDTH = 960
-STRIP_FRAMES = 6
-RANGE_FRAMES = 8
-
-
-@dataclass(frozen=True)
-class ReplayedFrame:
-    """What belongs to one stamp: ``rgb`` as it was sent, depth and labels as they came back."""
-
-    stamp_ns: int
-    rgb: NDArray[np.uint8]
-    depth: NDArray[np.float32]
-    labels: NDArray[np.uint8] | None
-
 
 Inspect = Callable[[ReplayedFrame], None]
 
@@ -235,44 +207,6 @@ def image_array(message: Any) -> NDArray[Any]:
     if message.encoding == '16UC1':
         return np.where(array > 0, array / np.float32(1000), np.float32(np.nan))
     return array
-
-
-def write_pictures(
-    frames: Iterator[ReplayedFrame],
-    total: int,
-    out: Path,
-    bundle: Bundle,
-    scale: str,
-    fps: float,
-    progress: Progress,
-) -> None:
-    """Write ``depth.mp4`` (where OpenCV has an encoder) and ``depth.png``, a few frames."""
-    first = list(islice(frames, RANGE_FRAMES))
-    known = [frame.depth for frame in first if np.isfinite(frame.depth).any()]
-    if not known:
-        return
-    near, far = depth_range(known)
-    unit = 'm' if scale == 'metric' else ''
-    colors = palette(bundle.labels)
-    chosen = set(np.linspace(0, total - 1, min(STRIP_FRAMES, total)).astype(int))
-    kept = []
-    with VideoWriter(out / 'depth.mp4', fps) as video:
-        for i, frame in enumerate(chain(first, frames)):
-            height = round(frame.rgb.shape[0] * PICTURE_WIDTH / frame.rgb.shape[1])
-            small = cv2.resize(frame.rgb, (PICTURE_WIDTH, height), interpolation=cv2.INTER_AREA)
-            labels = np.full((1, 1), VOID, np.uint8) if frame.labels is None else frame.labels
-            panels = [
-                np.asarray(small, np.uint8),
-                colorize_depth(frame.depth, near, far),
-                colorize_labels(labels, colors),
-            ]
-            joined = side_by_side(panels, ['image', 'depth', 'labels'])
-            picture = np.concatenate([joined, depth_legend(near, far, joined.shape[1], unit)])
-            video.write(picture)
-            if i in chosen:
-                kept.append(picture)
-            progress(i + 1, total, 'drawing')
-    write_image(out / 'depth.png', strip(kept))
 
 
 def write_cloud(out: Path, raw: bytes) -> int:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import re
 import shutil
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ from sg_depth_ros.bundle.share import share_directory
 
 _FAST_DDS_3 = 'FASTDDS_DEFAULT_PROFILES_FILE'
 _FAST_DDS_2 = 'FASTRTPS_DEFAULT_PROFILES_FILE'
-_WITH_FAST_DDS_2 = ('humble', 'iron', 'jazzy')
+_RCLPY_OF_FAST_DDS_3 = 9  # Kilted's; Jazzy has 7
 
 
 def profile_environment(environment: Mapping[str, str]) -> dict[str, str]:
@@ -26,10 +27,24 @@ def profile_environment(environment: Mapping[str, str]) -> dict[str, str]:
     chosen = (_FAST_DDS_3, _FAST_DDS_2, 'FASTDDS_BUILTIN_TRANSPORTS')
     if any(environment.get(name) for name in chosen):
         return {}
-    # Fast DDS 3 warns about the old name, Fast DDS 2 does not know the new one.
-    old = environment.get('ROS_DISTRO') in _WITH_FAST_DDS_2
-    profile = share_directory() / 'config' / 'fastdds_shm.xml'
-    return {_FAST_DDS_2 if old else _FAST_DDS_3: str(profile)}
+    profile = str(share_directory() / 'config' / 'fastdds_shm.xml')
+    return dict.fromkeys(_variables(), profile)
+
+
+def _variables() -> tuple[str, ...]:
+    """Give the names that the installed Fast DDS knows.
+
+    ROS_DISTRO would not tell: wheels and many containers leave it unset. Fast DDS 3 warns about
+    the name of Fast DDS 2, which does not know the other; where neither is known, both are right.
+    """
+    try:
+        version = importlib.metadata.version('rclpy')
+    except importlib.metadata.PackageNotFoundError:
+        return _FAST_DDS_2, _FAST_DDS_3
+    major = version.partition('.')[0]
+    if not major.isdigit():
+        return _FAST_DDS_2, _FAST_DDS_3
+    return (_FAST_DDS_3 if int(major) >= _RCLPY_OF_FAST_DDS_3 else _FAST_DDS_2,)
 
 
 _SEGMENT = re.compile(r'(?<=<segment_size>)\d+(?=</segment_size>)')

@@ -9,6 +9,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+
+pytest.importorskip('typer', reason='typer is not installed')
+
 import typer
 from formula import BundleMaker
 

@@ -11,6 +11,9 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pytest
+
+pytest.importorskip('typer', reason='typer is not installed')
+
 from evaluation_worlds import CAMERA, image_to_depth
 from typer.testing import CliRunner
 

@@ -6,7 +6,7 @@ import pytest
 
 from sg_depth_ros.evaluation.charts import make_charts
 
-pytest.importorskip('matplotlib')
+pytest.importorskip('matplotlib', '3.7')
 
 
 def charts(distances, stamps=(0.0, 0.1, 0.2)):

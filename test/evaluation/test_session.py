@@ -34,6 +34,8 @@ def evaluate_folder(folder, out, first, compare=(), with_report=False, **options
     run_options = RunOptions(out, **options)
     measured = measure(source, models, protocol, run_options)
     if with_report:
+        pytest.importorskip('jinja2')
+        pytest.importorskip('matplotlib', '3.7')
         report_on(measured, source, models[0], protocol, run_options)
     return measured.summary
 

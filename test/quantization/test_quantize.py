@@ -9,6 +9,9 @@ from types import MappingProxyType
 import cv2
 import numpy as np
 import pytest
+
+pytest.importorskip('typer', reason='typer is not installed')
+
 from formula import SEGMENTATION_TEXT, BundleMaker, graph_bytes, manifest_fields
 from numpy.typing import NDArray
 

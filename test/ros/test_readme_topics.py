@@ -74,7 +74,7 @@ def test_inputs_are_subscribed_with_their_types(rig):
     assert len(inputs) == 6
     found = {}
     for transport in ('raw', 'compressed'):
-        made = rig(create=Road, image_transport=transport)
+        made = rig(create=Road, **{'image_transport': transport, 'scale.mode': 'odometry'})
         made.listen('depth/image_rect')
         made.until(lambda m=made: m.node._camera.subscribed)
         subscribed = made.node.get_subscriber_names_and_types_by_node('sg_depth', made.namespace)
