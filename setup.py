@@ -20,7 +20,7 @@ RUN_TIME = [
     'pydantic>=2',
     'pyyaml',
     'rich>=12.3',
-    'rosbags',
+    'rosbags>=0.11',
     'typer>=0.19',
 ]
 REPORT = ['jinja2', 'matplotlib']

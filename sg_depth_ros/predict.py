@@ -6,21 +6,26 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sg_depth_ros.bundle.labels import ids_with
 from sg_depth_ros.estimator import Estimator, Prediction
-from sg_depth_ros.files import atomic_path
+from sg_depth_ros.files import WrittenFiles, atomic_path, is_hidden
 from sg_depth_ros.geometry.camera import PinholeCamera
-from sg_depth_ros.images.decoding import decode_compressed
-from sg_depth_ros.images.files import depth_to_png, write_image
+from sg_depth_ros.images.files import (
+    SUFFIXES,
+    depth_to_png,
+    image_files,
+    read_rgb,
+    write_image,
+)
 from sg_depth_ros.images.ply import write_ply
 from sg_depth_ros.images.video import VIDEO_SUFFIXES, VideoReader, VideoWriter
 from sg_depth_ros.images.visualise import colorize_depth, depth_legend, depth_range, side_by_side
@@ -29,21 +34,34 @@ Format = Literal['png16', 'npy', 'ply']
 Progress = Callable[[int, int], None]
 """Called with how many images are done and how many there are (0 = not known)."""
 
-IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff', '.webp', '.ppm', '.pgm')
+OTHER_SUFFIXES = ('.bmp', '.gif', '.heic', '.pgm', '.ppm', '.tif', '.tiff', '.webp')
+"""Images that are not read: their size is not known before they are decoded."""
+_CONVERT = 'only JPEG and PNG are read; convert it to PNG'
 RANGE_FRAMES = 8
 """Colours get their range from the first images and keep it, so that they do not flicker."""
 
 logger = logging.getLogger(__name__)
 
-Named = tuple[str, NDArray[np.uint8]]
+
+class _Image(NamedTuple):
+    """A name, (H, W, 3) uint8 RGB, and of a video's frame when it is shown, in seconds."""
+
+    name: str
+    rgb: NDArray[np.uint8]
+    seconds: float | None = None
 
 
 @dataclass
 class PredictReport:
-    """What was done: ``written`` images; ``skipped`` names the broken ones and why."""
+    """What was done: ``written`` images; ``skipped`` names what was broken and why.
+
+    ``notes`` says of what was written what has to be known.
+    """
 
     written: int = 0
     skipped: list[str] = field(default_factory=list)
+    interrupted: bool = False
+    notes: list[str] = field(default_factory=list)
 
 
 def predict_path(
@@ -58,18 +76,25 @@ def predict_path(
 
     Writes ``depth/NAME.png`` (16 bits, depth * 256, 0 = none), ``.npy`` (float32, +inf = sky,
     NaN = unknown) or ``.ply`` (points with colours and labels), ``color/NAME.png``, and
-    ``depth.mp4`` of a video.
+    ``depth.mp4`` of a video, with its times. Images are JPEG or PNG; they and videos are taken
+    upright, as EXIF and the like say and every viewer shows them. What an earlier call wrote into
+    ``out`` is removed first.
 
     :param path: an image, a folder of images, or a video.
-    :param camera: intrinsics; depth is then corrected for the focal length. An image of another
-        size but the same shape is taken to be resized.
+    :param camera: intrinsics of the upright image; depth is then corrected for the focal length.
+        An image of another size but the same shape is taken to be resized.
     :raises ValueError: when there is nothing to read, ``ply`` lacks a camera, or all is broken.
+    :raises KeyboardInterrupt: when interrupted; its text says how much is written.
     """
     path, out = Path(path), Path(out)
     if output == 'ply' and camera is None:
         raise ValueError('points need intrinsics; give --camera camera.json with --format ply')
     report = PredictReport()
     source = _open(path, report)
+    for results in (out / 'depth', out / 'color', out / 'depth.mp4'):
+        if path.resolve().is_relative_to(results.resolve()):
+            raise ValueError(f'{path} lies where the results go; choose another folder for them')
+    written = WrittenFiles(out)
     predictions = _predictions(source, estimator, camera, report)
     # Colours need a range before the first picture is drawn.
     first = list(islice(predictions, RANGE_FRAMES))
@@ -84,18 +109,40 @@ def predict_path(
         video = None
         if source.fps is not None:
             video = stack.enter_context(VideoWriter(out / 'depth.mp4', source.fps))
-        for name, prediction in chain(first, predictions):
-            write_depth(out / 'depth' / name, prediction, output)
+            written.add(out / 'depth.mp4')
+        stack.enter_context(_noting_interruption(report))
+        for image, prediction in chain(first, predictions):
+            written.add(write_depth(out / 'depth' / image.name, prediction, output))
             colored = colorize_depth(prediction.depth, near, far)
-            write_image(out / 'color' / f'{name}.png', colored)
+            write_image(out / 'color' / f'{image.name}.png', colored)
+            written.add(out / 'color' / f'{image.name}.png')
             if video is not None:
                 both = side_by_side([prediction.image, colored], ['image', 'depth'])
                 unit = 'm' if estimator.bundle.manifest.depth.scale == 'metric' else ''
                 legend = depth_legend(near, far, both.shape[1], unit)
-                video.write(np.concatenate([both, legend]))
+                video.write(np.concatenate([both, legend]), image.seconds)
             report.written += 1
             progress(report.written + len(report.skipped), source.total)
+    if report.interrupted:
+        of_all = f' of {source.total}' if source.total else ''
+        raise KeyboardInterrupt(f'{report.written}{of_all} images are written to {out}')
+    if camera is None:
+        focal = estimator.bundle.manifest.depth.training_focal_length
+        width = estimator.bundle.manifest.input.width
+        report.notes.append(
+            f'no --camera: depth is that of a camera whose focal length is {focal / width:.3g} '
+            'times the width of the image; with another it is wrong by a factor'
+        )
     return report
+
+
+@contextmanager
+def _noting_interruption(report: PredictReport) -> Iterator[None]:
+    """End a block on Ctrl-C as if all were done, so that a video gets its end."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        report.interrupted = True
 
 
 def write_depth(stem: Path, prediction: Prediction, output: Format) -> Path:
@@ -116,9 +163,9 @@ def write_depth(stem: Path, prediction: Prediction, output: Format) -> Path:
 
 @dataclass
 class _Source:
-    """Named images in order; ``fps`` is None where they are no video."""
+    """Images in order; ``fps`` is None where they are no video."""
 
-    images: Iterator[Named]
+    images: Iterator[_Image]
     total: int
     fps: float | None = None
 
@@ -128,46 +175,61 @@ def _open(path: Path, report: PredictReport) -> _Source:
         raise ValueError(f'{path} does not exist; give an image, a folder of images or a video')
     if path.suffix.lower() in VIDEO_SUFFIXES:
         video = VideoReader(path)
-        frames = ((f'{i:06d}', frame) for i, frame in enumerate(video))
-        return _Source(frames, video.frames, video.fps)
-    paths = [path]
+        return _Source(_read_video(video, report), video.frames, video.fps)
     if path.is_dir():
-        paths = sorted(p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
-    elif path.suffix.lower() not in IMAGE_SUFFIXES:
+        paths = image_files(path)
+        others = [p for p in sorted(path.iterdir()) if p.suffix.lower() in OTHER_SUFFIXES]
+        for other in others:
+            if not is_hidden(other):
+                _skip(report, other.name, ValueError(_CONVERT))
+    elif path.suffix.lower() in SUFFIXES:
+        paths = [path]
+    elif path.suffix.lower() in OTHER_SUFFIXES:
+        raise ValueError(f'{path}: {_CONVERT}')
+    else:
         raise ValueError(
-            f'{path} is neither an image ({", ".join(IMAGE_SUFFIXES)}) nor a video '
+            f'{path} is neither an image ({", ".join(SUFFIXES)}) nor a video '
             f'({", ".join(VIDEO_SUFFIXES)})'
         )
     if not paths:
-        raise ValueError(f'{path} holds no images ({", ".join(IMAGE_SUFFIXES)})')
-    return _Source(_read(paths, report), len(paths))
+        reasons = ''.join(f'; {reason}' for reason in report.skipped[:3])
+        raise ValueError(f'{path} holds no images ({", ".join(SUFFIXES)}){reasons}')
+    return _Source(_read(paths, report), len(paths) + len(report.skipped))
 
 
-def _read(paths: list[Path], report: PredictReport) -> Iterator[Named]:
+def _read_video(video: VideoReader, report: PredictReport) -> Iterator[_Image]:
+    for index, frame in enumerate(video.timed()):
+        yield _Image(f'{index:06d}', frame.rgb, frame.seconds)
+    if video.fault:
+        report.skipped.append(video.fault)
+
+
+def _read(paths: list[Path], report: PredictReport) -> Iterator[_Image]:
     # Two files that differ only in their suffix keep it in the names of their results.
     stems = [path.stem for path in paths]
     for path in paths:
         try:
-            image = decode_compressed(path.read_bytes())
-        except (ValueError, OSError) as error:
-            _skip(report, path.name, error)
+            rgb = read_rgb(path)
+        except ValueError as error:
+            # What is wrong, without the path, which the name says already.
+            _skip(report, path.name, error.__cause__ or error)
             continue
-        yield (path.stem if stems.count(path.stem) == 1 else path.name), image
+        yield _Image(path.stem if stems.count(path.stem) == 1 else path.name, rgb)
 
 
 def _predictions(
     source: _Source, estimator: Estimator, camera: PinholeCamera | None, report: PredictReport
-) -> Iterator[tuple[str, Prediction]]:
+) -> Iterator[tuple[_Image, Prediction]]:
     sky_ids = ids_with('sky', labels=estimator.bundle.labels)
-    for name, image in source.images:
+    for image in source.images:
         try:
-            fitted = None if camera is None else fit_camera(camera, *image.shape[1::-1])
+            fitted = None if camera is None else fit_camera(camera, *image.rgb.shape[1::-1])
         except ValueError as error:
-            _skip(report, name, error)
+            _skip(report, image.name, error)
             continue
-        prediction = estimator.predict(image, fitted, size='image')
+        prediction = estimator.predict(image.rgb, fitted, size='image')
         prediction.depth[np.isin(prediction.labels, sky_ids)] = np.inf
-        yield name, prediction
+        yield image, prediction
 
 
 def fit_camera(camera: PinholeCamera, width: int, height: int) -> PinholeCamera:
@@ -180,6 +242,6 @@ def fit_camera(camera: PinholeCamera, width: int, height: int) -> PinholeCamera:
     return camera.resized(width, height)
 
 
-def _skip(report: PredictReport, name: str, error: Exception) -> None:
+def _skip(report: PredictReport, name: str, error: BaseException) -> None:
     report.skipped.append(f'{name}: {error}')
     logger.warning('skipped %s: %s', name, error)

@@ -32,6 +32,12 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Let a run without a test fail, where colcon would take pytest's status for success."""
+    if session.testscollected == 0:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
 @pytest.fixture
 def make_bundle(tmp_path: Path) -> BundleMaker:
     """Write a formula bundle; changes to graphs or fields make faulty ones."""

@@ -149,14 +149,15 @@ def image_to_depth(path, **options):
     return path
 
 
-def write_red_bundle(folder):
-    """Write a bundle that reads depth from red; label 13 (car) where it is below 10 m."""
+def write_red_bundle(folder, near_label=13):
+    """Write a bundle that reads depth from red; label 13 (car) where it is below 10 m, else 0."""
     fields = manifest_fields(
         name='red',
         input={'width': CAMERA.width, 'height': CAMERA.height},
         depth={'min': 0.1, 'max': 80, 'scale': 'metric', 'training_focal_length': CAMERA.fx},
     )
-    labels = graph_bytes(CAR_TEXT, CAMERA.width, CAMERA.height)
+    text = CAR_TEXT.replace('float = 13.0', f'float = {near_label}.0')
+    labels = graph_bytes(text, CAMERA.width, CAMERA.height)
     return write_bundle(folder / 'red', fields, labels, red_graph(channels_first=False)).path
 
 

@@ -27,7 +27,7 @@ from sg_depth_ros.bundle.share import share_directory
 template = files("sg_depth_ros.evaluation") / "templates" / "report.html.j2"
 print(json.dumps({"share": str(share_directory()), "template": str(template)}))
 """
-NOT_SOURCE = ('.git', '.venv', 'build', 'install', 'log', 'out', 'runs', '*.egg-info', '*_cache')
+NOT_SOURCE = ('.git', '.venv*', 'build', 'install', 'log', 'out', 'runs', '*.egg-info', '*_cache')
 
 
 def run(*command, cwd, **environment):

@@ -174,6 +174,12 @@ def test_a_robot_gets_what_pip_installs(setup, manifest, run_time):
         assert message_package in keys or message_package.startswith('rmw_'), name
 
 
+def test_a_headless_robot_gets_what_plays_a_bag_and_no_window(manifest):
+    keys = ros_packages(manifest)
+    assert {'ros2bag', 'rosbag2_storage_mcap', 'rosbag2_storage_default_plugins'} <= keys
+    assert not {name for name in keys if name.startswith(('rviz', 'rqt'))}
+
+
 def test_the_run_time_requires_no_torch(setup):
     """Follows requirements as far as they are installed here."""
     requirements = pytest.importorskip('packaging.requirements')
@@ -223,7 +229,11 @@ def test_run_time_modules_import_without_torch_and_reports():
     """Also the program's entry points, which import the rest when they need it."""
     blocked = ('torch', 'torchvision', 'timm', 'lightning', 'onnx', 'matplotlib', 'jinja2')
     modules = run_time_modules()
-    optional = {'openvino': '.engines.openvino', 'cuda-python': '.engines.tensorrt.'}
+    optional = {
+        'openvino': '.engines.openvino',
+        'cuda-python': '.engines.tensorrt.',
+        'typer': '.cli.',
+    }
     for distribution, part in optional.items():
         try:
             importlib.metadata.distribution(distribution)

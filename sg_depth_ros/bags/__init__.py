@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Read and write rosbag2 recordings without ROS, through the pure-Python ``rosbags``."""
 
+from sg_depth_ros.bags.finding import BagError
 from sg_depth_ros.bags.messages import (
     camera_info_message,
     compressed_image_message,
@@ -12,7 +13,6 @@ from sg_depth_ros.bags.messages import (
     static_transform_message,
 )
 from sg_depth_ros.bags.reader import (
-    BagError,
     BagMessage,
     BagReader,
     StampedImage,

@@ -18,13 +18,24 @@ NS = 1_000_000_000
 POINT_FIELD_TYPES = {1: 'i1', 2: 'u1', 3: 'i2', 4: 'u2', 5: 'i4', 6: 'u4', 7: 'f4', 8: 'f8'}
 """``sensor_msgs/msg/PointField`` datatype to numpy's name without byte order."""
 
+_OTHER_TYPES = {
+    'vision_msgs/msg/VisionClass': 'uint16 class_id\nstring class_name\n',
+    'vision_msgs/msg/LabelInfo': (
+        'std_msgs/Header header\nvision_msgs/VisionClass[] class_map\nfloat32 threshold\n'
+    ),
+}
+"""Fields of messages that the node may publish and ``rosbags`` does not know."""
+
 
 @cache
 def typestore() -> Any:
     """Give the newest message set of ``rosbags``; what is used here is the same since Humble."""
-    from rosbags.typesys import Stores, get_typestore
+    from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
-    return get_typestore(Stores.LATEST)
+    store = get_typestore(Stores.LATEST)
+    for name, fields in _OTHER_TYPES.items():
+        store.register(get_types_from_msg(fields, name))
+    return store
 
 
 def make(msgtype: str, **fields: Any) -> Any:
@@ -142,19 +153,35 @@ def point_cloud_message(points_n4: NDArray[np.float32], stamp_ns: int, frame_id:
 def point_cloud_array(message: Any) -> NDArray[np.void]:
     """Give the points of a ``PointCloud2`` as a structured array (height * width,), by field name.
 
-    :raises ValueError: when the data are shorter than the message says, or its rows overlap.
+    :raises ValueError: when its fields are no points, its data shorter than the message says, or
+        its rows overlap.
     """
     order = '>' if message.is_bigendian else '<'
-    fields = list(message.fields)
+    names, formats, offsets = [], [], []
+    for field in message.fields:
+        kind = POINT_FIELD_TYPES.get(field.datatype)
+        if kind is None:
+            raise ValueError(
+                f'the field {field.name!r} of a point cloud has the datatype {field.datatype}, '
+                'expected 1 to 8'
+            )
+        width = np.dtype(kind).itemsize * max(field.count, 1)
+        if field.offset + width > message.point_step:
+            raise ValueError(
+                f'the field {field.name!r} of a point cloud ends at byte {field.offset + width} '
+                f'of a point, which has {message.point_step}'
+            )
+        names.append(field.name)
+        # A count of 1 written out would make an array of one value of each field.
+        formats.append((f'{field.count}' if field.count > 1 else '') + order + kind)
+        offsets.append(field.offset)
+    if not names or message.point_step < 1:
+        raise ValueError('found a point cloud whose points have no fields')
     layout = np.dtype(
         {
-            'names': [field.name for field in fields],
-            'formats': [
-                # A count of 1 written out would make an array of one value of each field.
-                (f'{f.count}' if f.count > 1 else '') + order + POINT_FIELD_TYPES[f.datatype]
-                for f in fields
-            ],
-            'offsets': [field.offset for field in fields],
+            'names': names,
+            'formats': formats,
+            'offsets': offsets,
             'itemsize': message.point_step,
         }
     )

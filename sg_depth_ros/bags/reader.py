@@ -7,7 +7,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sg_depth_ros.bags.finding import BagError, find_bag, open_bag, unreadable
 from sg_depth_ros.bags.messages import stamp_to_ns, typestore
 from sg_depth_ros.bags.transforms import StaticTransforms, matrix_from_transform
 from sg_depth_ros.geometry.camera import PinholeCamera
@@ -42,10 +43,6 @@ def is_rectified_topic(topic: str) -> bool:
     return any(re.search('(^|_)(rect|rectified)(_|$)', name) for name in names)
 
 
-class BagError(ValueError):
-    """A bag that is not there, cannot be read, or lacks what was asked for."""
-
-
 @dataclass(frozen=True)
 class StampedImage:
     """A decoded image: header stamp in nanoseconds, frame, (H, W, 3) uint8 RGB."""
@@ -67,6 +64,11 @@ class BagMessage:
     raw: bytes
 
 
+def _encoding(info: TopicInfo) -> str:
+    """Give how the messages of a topic are written: cdr, or what other systems use."""
+    return next((getattr(c.ext, 'serialization_format', '') for c in info.connections), '')
+
+
 class BagReader:
     """A recording, opened as a context manager.
 
@@ -77,18 +79,16 @@ class BagReader:
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = _find_bag(Path(path))
+        self.path = Path(path)
+        find_bag(self.path)
         self.skipped: list[str] = []
+        self._stack = ExitStack()
 
     def __enter__(self) -> BagReader:
         """Open the files; raises BagError when they cannot be read."""
-        from rosbags.rosbag2 import Reader
-
-        try:
-            self._reader = Reader(self.path)
-            self._reader.open()
-        except Exception as error:  # storages and compressions raise many unrelated types
-            raise self._unreadable(error) from error
+        with ExitStack() as stack:
+            self._reader = open_bag(self.path, stack)
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(
@@ -98,7 +98,7 @@ class BagReader:
         trace: TracebackType | None,
     ) -> None:
         """Close the files."""
-        self._reader.close()
+        self._stack.close()
 
     @property
     def topics(self) -> dict[str, TopicInfo]:
@@ -115,7 +115,7 @@ class BagReader:
         return [
             name
             for name, info in sorted(self.topics.items())
-            if info.msgtype in msgtypes and info.msgcount > 0
+            if info.msgtype in msgtypes and info.msgcount > 0 and _encoding(info) == 'cdr'
         ]
 
     def image_topics(self) -> list[str]:
@@ -156,7 +156,8 @@ class BagReader:
 
         :raises BagError: when a topic is not in the bag, or the files are damaged.
         """
-        from rosbags.serde import SerdeError
+        # It imports rosbags, which is slow.
+        from sg_depth_ros.bags.storage import MAX_CHUNK, unzstd
 
         wanted = set(topics)
         if missing := sorted(wanted - self.topics.keys()):
@@ -167,14 +168,16 @@ class BagReader:
         connections = [c for c in self._reader.connections if c.topic in wanted]
         if not connections:  # rosbags takes an empty choice for all topics
             return
-        for connection, recorded_ns, raw in self._stored(connections):
-            try:
-                message = typestore().deserialize_cdr(raw, connection.msgtype)
-            except KeyError:
+        for connection in connections:
+            if connection.msgtype not in typestore().fielddefs:
                 raise BagError(
                     f'{connection.topic} holds {connection.msgtype}, which is not a standard type'
-                ) from None
-            except (SerdeError, ValueError, IndexError, UnicodeDecodeError) as error:
+                )
+        for connection, recorded_ns, stored in self._stored(connections):
+            try:
+                raw = unzstd(stored, MAX_CHUNK) if self._reader.compressed_messages else stored
+                message = typestore().deserialize_cdr(raw, connection.msgtype)
+            except Exception as error:  # what is no message makes them raise about anything
                 self._skip(connection.topic, recorded_ns, error)
                 continue
             header = getattr(message, 'header', None)
@@ -186,14 +189,8 @@ class BagReader:
     def _stored(self, connections: list[Connection]) -> Iterator[tuple[Connection, int, bytes]]:
         try:
             yield from self._reader.messages(connections)
-        except Exception as error:  # as on opening
-            raise self._unreadable(error) from error
-
-    def _unreadable(self, error: Exception) -> BagError:
-        return BagError(
-            f'{self.path} cannot be read ({error}); if its recording was cut off, repair it '
-            'with "mcap recover" or "ros2 bag reindex"'
-        )
+        except Exception as error:  # storages and compressions raise many unrelated types
+            raise unreadable(self.path, error) from error
 
     def images(self, topic: str | None = None) -> Iterator[StampedImage]:
         """Yield the images of a topic, decoded; broken ones are skipped and named in ``skipped``.
@@ -321,27 +318,3 @@ class BagReader:
         self.skipped.append(text)
         logger.warning('skipped a broken message, %s', text)
         return text
-
-
-def _find_bag(path: Path) -> Path:
-    """Give what ``rosbags`` can open at ``path``; raises BagError with what to do otherwise."""
-    if not path.exists():
-        raise BagError(f'{path} does not exist; give a rosbag2 folder or an .mcap or .db3 file')
-    if path.suffix == '.bag' and path.is_file():
-        raise BagError(
-            f'{path} is a ROS 1 bag; convert it with '
-            f'"rosbags-convert --src {path} --dst {path.with_suffix("")}"'
-        )
-    if path.is_file():
-        if path.suffix not in ('.mcap', '.db3'):
-            raise BagError(f'{path} is no bag; give a rosbag2 folder or an .mcap or .db3 file')
-        return path
-    if (path / 'metadata.yaml').exists():
-        return path
-    files = sorted([*path.glob('*.mcap'), *path.glob('*.db3')])
-    if len(files) == 1:
-        return files[0]
-    if files:
-        raise BagError(f'{path} has no metadata.yaml; write it with "ros2 bag reindex {path}"')
-    hint = '; ROS 1 bags are converted with rosbags-convert' if any(path.glob('*.bag')) else ''
-    raise BagError(f'{path} holds no rosbag2 recording (.mcap or .db3){hint}')

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sg_depth_ros.images.files import SUFFIXES, read_rgb
+from sg_depth_ros.images.files import image_files, read_rgb
 from sg_depth_ros.images.resize import resize_image
 from sg_depth_ros.images.video import VIDEO_SUFFIXES, VideoReader
 
@@ -31,8 +31,7 @@ def _chosen(source: Path, count: int) -> Iterator[Image]:
     if not source.exists():
         raise ValueError(f'{source} does not exist; give a bag, a folder of images or a video')
     folder = next((source / n for n in ('images', 'frames') if (source / n).is_dir()), source)
-    files = sorted(path for path in folder.glob('*') if path.suffix.lower() in SUFFIXES)
-    if files:
+    if folder.is_dir() and (files := image_files(folder)):
         yield from (read_rgb(files[index]) for index in _spread(len(files), count))
     elif source.suffix.lower() in VIDEO_SUFFIXES:
         # What a container says of its length is a hint only.

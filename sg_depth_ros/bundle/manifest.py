@@ -17,6 +17,7 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError
 
 from sg_depth_ros.bundle.labels import Role
+from sg_depth_ros.documents import DocumentError, read_yaml
 
 FORMAT_VERSION = 1
 MANIFEST = 'bundle.yaml'
@@ -59,7 +60,7 @@ class DepthSpec(BaseModel, extra='forbid', frozen=True):
     """
 
     min: float = Field(gt=0)
-    max: float = Field(gt=0)
+    max: float = Field(gt=0, lt=math.inf)
     scale: Literal['relative', 'metric']
     training_focal_length: float = Field(gt=0, lt=math.inf)
 
@@ -93,12 +94,16 @@ class Manifest(BaseModel, extra='forbid', frozen=True):
 def read_manifest(file: Path) -> Manifest:
     """Read and validate a ``bundle.yaml``; raises BundleError that says what is wrong."""
     try:
-        values = yaml.safe_load(file.read_text(encoding='utf-8'))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = ' '.join(str(error).split())
-        raise BundleError(f'{file} is not YAML ({reason}); copy the bundle again') from error
+        values = read_yaml(file)
+    except DocumentError as error:
+        raise BundleError(f'{error}; copy the bundle again') from error
     if not isinstance(values, dict):
         raise BundleError(f'{file} holds no mapping of keys to values; copy the bundle again')
+    if key := _truth_value({name: values[name] for name in values if name != 'provenance'}):
+        raise BundleError(
+            f'{file}: {key} is wrong: found true or false, which no key has; correct it or export '
+            'the bundle again'
+        )
     version = values.get('format_version')
     if isinstance(version, int) and version > FORMAT_VERSION:
         raise BundleError(
@@ -106,6 +111,17 @@ def read_manifest(file: Path) -> Manifest:
             f'update sg_depth_ros'
         )
     return parse_manifest(values, file)
+
+
+def _truth_value(values: Any) -> str:
+    """Give the key of a true or false, which pydantic would take for 1 or 0; '' without any."""
+    pairs = values.items() if isinstance(values, dict) else enumerate(values)
+    for key, value in pairs:
+        if isinstance(value, bool):
+            return str(key)
+        if isinstance(value, dict | list) and (inner := _truth_value(value)):
+            return f'{key}.{inner}'
+    return ''
 
 
 def parse_manifest(values: Mapping[Any, Any], file: Path) -> Manifest:

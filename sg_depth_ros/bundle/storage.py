@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sg_depth_ros.bundle.external_data import external_files
 from sg_depth_ros.bundle.labels import Label
 from sg_depth_ros.bundle.manifest import (
     DEPTH,
@@ -88,6 +89,7 @@ def load_bundle(path_or_name: str | Path) -> Bundle:
                 f'{file} has SHA-256 {found[:12]}..., {MANIFEST} expects {expected[:12]}...; '
                 f'the file was changed or cut short: copy or export the bundle again'
             )
+        _require_alone(file.read_bytes(), file)
     return Bundle(path, manifest)
 
 
@@ -102,6 +104,8 @@ def write_bundle(
     """
     path = Path(path)
     require_free(path)
+    _require_alone(segmentation, path / SEGMENTATION)
+    _require_alone(depth, path / DEPTH)
     graphs = {SEGMENTATION: segmentation, DEPTH: depth}
     hashes = {name: hashlib.sha256(data).hexdigest() for name, data in graphs.items()}
     manifest = parse_manifest(
@@ -113,6 +117,15 @@ def write_bundle(
             (temporary / name).write_bytes(data)
         _write_texts(temporary, manifest)
     return Bundle(path, manifest)
+
+
+def _require_alone(graph: bytes, file: Path) -> None:
+    """Raise BundleError if a graph keeps weights in files that no hash speaks for."""
+    if others := external_files(graph):
+        raise BundleError(
+            f'{file} keeps weights in another file ({others[0]}), whose hash {MANIFEST} does not '
+            'have; export the network again with all weights inside of it'
+        )
 
 
 def require_free(path: str | Path) -> None:

@@ -30,13 +30,18 @@ def demo(
 ) -> None:
     """Drive through a synthetic street, replay it, and measure depth against the exact truth.
 
-    Writes what replay writes, the bag, and errors.json.
+    Writes what replay writes, the bag, and errors.json. Without ROS 2 the estimator works alone.
     """
-    from sg_depth_ros.demos.demo import run_demo
+    from sg_depth_ros.ros.presence import ros_problem
+
+    if problem := ros_problem():
+        from sg_depth_ros.demos.without_node import run_without_node as run
+    else:
+        from sg_depth_ros.demos.demo import run_demo as run
 
     with progress_bar() as bar:
         task = bar.add_task('demo', total=None, note='')
-        summary, errors = run_demo(
+        summary, errors = run(
             out,
             bundle,
             engine,
@@ -49,6 +54,9 @@ def demo(
     for name in errors:
         table.add_column(name, justify='right')
     table.add_row(*(f'{value:.3f}' for value in errors.values()))
+    cloud = 'cloud.ply' if problem else 'cloud.png'
     console = plain_console()
     console.print(table)
-    console.print(f'Look at {out}/depth.png, {out}/cloud.png and {out}/depth.mp4')
+    console.print(f'Look at {out}/depth.png, {out}/{cloud} and {out}/depth.mp4')
+    if problem:
+        console.print(f'There is no ROS 2 here, so the estimator worked alone: {problem}')

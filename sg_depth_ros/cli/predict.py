@@ -35,7 +35,9 @@ def predict(
     engine: EngineOption = 'auto',
     camera: Annotated[
         Path | None,
-        typer.Option(help='Intrinsics: JSON with width, height, fx, fy, cx, cy.'),
+        typer.Option(
+            help='Intrinsics of the upright image: JSON with width, height, fx, fy, cx, cy.'
+        ),
     ] = None,
     depth_format: Annotated[
         DepthFormat,
@@ -62,5 +64,9 @@ def predict(
     estimator.close()
     console = Console(markup=False)
     console.print(f'{report.written} images written to {out}', highlight=False)
+    for note in report.notes:
+        console.print(note, highlight=False, soft_wrap=True)
     if report.skipped:
-        console.print(f'{len(report.skipped)} skipped:', *report.skipped, sep='\n  ')
+        reasons = f'{len(report.skipped)} skipped:', *report.skipped
+        console.print(*reasons, sep='\n  ', highlight=False, soft_wrap=True)
+        raise typer.Exit(1)

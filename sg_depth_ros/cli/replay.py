@@ -30,6 +30,13 @@ def replay(
     record: Annotated[
         Path | None, typer.Option(help='Keep all that the node publishes as this new bag.')
     ] = None,
+    record_inputs: Annotated[
+        bool,
+        typer.Option(
+            '--record-inputs',
+            help='Keep images, camera_info and tf in it too: viewers then need no other.',
+        ),
+    ] = False,
     image_topic: Annotated[
         str | None, typer.Option(help='Which images, where the bag has several cameras.')
     ] = None,
@@ -51,6 +58,8 @@ def replay(
 
     Writes summary.json, depth.mp4, depth.png, cloud.ply, cloud.png, scale.png and node.log.
     """
+    if record_inputs and record is None:
+        raise typer.BadParameter('found no --record; name the new bag with it')
     from sg_depth_ros.replay.inputs import Choice
     from sg_depth_ros.replay.player import ReplayOptions
     from sg_depth_ros.replay.report import replay_into
@@ -64,5 +73,6 @@ def replay(
             ReplayOptions(bundle, engine, rate, choice),
             record,
             lambda done, total, note: bar.update(task, completed=done, total=total, note=note),
+            record_inputs=record_inputs,
         )
     print_summary(summary)

@@ -39,10 +39,14 @@ def ended_in_order() -> Iterator[None]:
     usual = {n: signal.signal(n, end) for n in ENDING if signal.getsignal(n) is signal.SIG_DFL}
     try:
         yield
-    except KeyboardInterrupt as error:
+    except (KeyboardInterrupt, SystemExit) as error:
+        # Lightning makes a SystemExit of Ctrl-C.
+        if isinstance(error, SystemExit) and not received:
+            raise
+        said = str(error) if isinstance(error, KeyboardInterrupt) else ''
         with suppress(OSError):  # the terminal may be gone
             console = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
-            console.print(f'interrupted: {error}' if str(error) else 'interrupted')
+            console.print(f'interrupted: {said}' if said else 'interrupted')
         raise typer.Exit(128 + (received or [signal.SIGINT])[0]) from None
     finally:
         for number, handler in usual.items():

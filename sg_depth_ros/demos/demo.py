@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,18 +14,13 @@ from numpy.typing import NDArray
 
 from sg_depth_ros.bags import BagReader
 from sg_depth_ros.bags.writer import remove_bag
-from sg_depth_ros.evaluation.metrics import DepthErrors, compute_depth_errors, mean_errors
-from sg_depth_ros.files import atomic_path, prepare_folder
-from sg_depth_ros.images.resize import resize_depth
-from sg_depth_ros.replay.player import Progress, ReplayOptions
-from sg_depth_ros.replay.report import WRITTEN, ReplayedFrame, replay_into
+from sg_depth_ros.demos.truth import ERRORS, FPS, SIZE, counted, measure, write_errors
+from sg_depth_ros.evaluation.metrics import DepthErrors
+from sg_depth_ros.files import prepare_folder
+from sg_depth_ros.replay.pictures import Progress, ReplayedFrame
+from sg_depth_ros.replay.player import ReplayOptions
+from sg_depth_ros.replay.report import WRITTEN, replay_into
 from sg_depth_ros.synthetic import StreetFrame, drive, street_camera, write_bag
-
-SIZE = (640, 192)
-FPS = 10.0
-SHOWN = ('abs_rel', 'rmse', 'delta1')
-MAX_DEPTH = 80.0
-ERRORS = 'errors.json'
 
 
 @dataclass
@@ -45,9 +39,7 @@ class _Truth:
 
     def compare(self, frame: ReplayedFrame) -> None:
         """Measure what the node made of a frame; labels it calls sky count as far away."""
-        truth = self.depths[self.index[frame.stamp_ns]]
-        predicted = resize_depth(frame.depth, truth.shape[1], truth.shape[0])
-        self.errors.append(compute_depth_errors(truth, predicted, max_depth=MAX_DEPTH))
+        self.errors.append(measure(self.depths[self.index[frame.stamp_ns]], frame.depth))
 
 
 def run_demo(
@@ -71,29 +63,11 @@ def run_demo(
     remove_bag(bag)
     truth = _Truth()
     drawn = truth.keep(drive(street_camera(*SIZE), frames, seed, fps=FPS))
-    write_bag(bag, _counted(drawn, frames, progress))
+    write_bag(bag, counted(drawn, frames, progress))
     with BagReader(bag) as reader:
         topic = reader.choose_image_topic()
         stamps = [item.stamp_ns for item in reader.messages([topic])]
     truth.index = {stamp: i for i, stamp in enumerate(stamps)}
     options = ReplayOptions(bundle, engine)
     summary = replay_into(bag, out, options, progress=progress, inspect=truth.compare)
-    mean = mean_errors(truth.errors)
-    errors = {name: getattr(mean, name) for name in SHOWN}
-    report = {
-        'truth': 'exact z-depth of the synthetic street',
-        'protocol': f'each frame scaled by its median, depth up to {MAX_DEPTH:.0f} m',
-        'frames': len(truth.errors),
-        'errors': {name: round(value, 4) for name, value in errors.items()},
-    }
-    with atomic_path(out / ERRORS) as temporary:
-        temporary.write_text(json.dumps(report, indent=2) + '\n')
-    return summary, errors
-
-
-def _counted(
-    frames: Iterable[StreetFrame], total: int, progress: Progress
-) -> Iterator[StreetFrame]:
-    for i, frame in enumerate(frames):
-        progress(i, total, 'drawing the street')
-        yield frame
+    return summary, write_errors(out, truth.errors)

@@ -79,6 +79,12 @@ def _svg(figure: Figure, axes: Axes, grid: Literal['x', 'y']) -> str:
     return text[text.index('<svg') :].replace(TEXT_COLOR, 'currentColor')
 
 
+def _plain(name: str) -> str:
+    """Let matplotlib show a name as it is: neither a formula nor, with a leading _, nothing."""
+    text = name.replace('$', r'\$')
+    return f'\u200b{text}' if text.startswith('_') else text
+
+
 def _over_distance(summary: Mapping[str, Any]) -> str:
     figure, axes = _axes(3.0)
     models = {name: model['distances'] for name, model in summary['models'].items()}
@@ -86,7 +92,7 @@ def _over_distance(summary: Mapping[str, Any]) -> str:
     bins = sorted(found, key=low_edge)
     for color, (name, distances) in zip(cycle(COLORS), models.items(), strict=False):
         values = [distances.get(key, {}).get('abs_rel', np.nan) for key in bins]
-        axes.plot(bins, values, 'o-', color=color, label=name)
+        axes.plot(bins, values, 'o-', color=color, label=_plain(name))
     axes.set_xlabel('true depth, m')
     axes.set_ylabel('AbsRel')
     axes.set_ylim(bottom=0)
@@ -101,8 +107,8 @@ def _per_class(summary: Mapping[str, Any]) -> str:
     for i, (color, (name, classes)) in enumerate(zip(cycle(COLORS), models.items(), strict=False)):
         values = [classes.get(label, {}).get('abs_rel', np.nan) for label in labels]
         rows = np.arange(len(labels)) + (i - (len(models) - 1) / 2) * thickness
-        axes.barh(rows, values, thickness, color=color, label=name)
-    axes.set_yticks(np.arange(len(labels)), labels)
+        axes.barh(rows, values, thickness, color=color, label=_plain(name))
+    axes.set_yticks(np.arange(len(labels)), [_plain(label) for label in labels])
     axes.invert_yaxis()
     axes.set_xlabel('AbsRel')
     return _svg(figure, axes, 'x')
@@ -117,7 +123,7 @@ def _over_time(
     x = [stamp - stamps[0] for stamp in stamps] if timed else range(len(records))
     for color, name in zip(cycle(COLORS), summary['models'], strict=False):
         values = [record['models'][name]['all'][metric] for record in records]
-        axes.plot(x, np.array(values, float), color=color, label=name, linewidth=1.2)
+        axes.plot(x, np.array(values, float), color=color, label=_plain(name), linewidth=1.2)
     axes.set_xlabel('time, s' if timed else 'frame')
     axes.set_ylabel(title)
     axes.set_ylim(bottom=0)

@@ -4,9 +4,12 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
 from collections.abc import Callable, Sequence
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +50,8 @@ def run(
 
     Every record is appended to ``out/frames.jsonl`` at once and kept in memory only by its name,
     so that memory does not grow with the frames until all are read at the end. With ``resume``
-    what is there already is kept; raises EvaluationError if it was made with other settings.
+    what is there already is kept; raises EvaluationError if it was made with other settings, or
+    if the records cannot be written.
     """
     settings = run_settings(source, names, models, protocol)
     path = out / RECORDS
@@ -60,15 +64,27 @@ def run(
     del kept, lines
     on_progress(len(done), len(names))
     missing = {name for name in names if name not in done}
-    with path.open('a') as file:
+    # Without a buffer, which would fail once more when it is closed.
+    with FileIO(path, 'a') as file:
         for frame in source.frames(missing) if missing else ():
             record = score_frame(frame, models, protocol)
-            file.write(json.dumps(record) + '\n')
-            file.flush()
+            _append(file, record)
             done.add(frame.name)
             on_progress(len(done), len(names))
     records = _read_records(path, settings)
     return [records[name] for name in names if name in records]
+
+
+def _append(file: FileIO, record: dict[str, Any]) -> None:
+    line = (json.dumps(record) + '\n').encode()
+    try:
+        if file.write(line) < len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    except OSError as error:
+        raise EvaluationError(
+            f'{file.name} cannot be written ({error.strerror}); make room on the disk, and go on '
+            'with --resume'
+        ) from error
 
 
 def _read_records(path: Path, settings: dict[str, Any]) -> dict[str, dict[str, Any]]:

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 from pydantic import BaseModel, Field, ValidationError
 
 from sg_depth_ros.bundle.labels import VOID, Label
+from sg_depth_ros.documents import DocumentError, read_yaml
 from sg_depth_ros.evaluation.frames import EvaluationError
 from sg_depth_ros.images.files import list_images, read_labels, read_rgb
 
@@ -38,16 +38,14 @@ class ClassMapping(BaseModel, extra='forbid', frozen=True):
 def read_mapping(path: str | Path) -> ClassMapping:
     """Read a mapping file; raises EvaluationError that names the faulty key."""
     try:
-        values = yaml.safe_load(Path(path).read_text(encoding='utf-8'))
-        mapping = ClassMapping(**values)
+        mapping = ClassMapping(**read_yaml(path))
     except ValidationError as error:
         fault = error.errors()[0]
         key = '.'.join(str(part) for part in fault['loc'])
         raise EvaluationError(f'{path}: {key}: {fault["msg"]}') from error
-    except (OSError, TypeError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = ' '.join(str(error).split())
+    except (DocumentError, TypeError) as error:
         raise EvaluationError(
-            f'{path} is no class mapping ({reason}); expected YAML with classes, void and labels'
+            f'{path} is no class mapping ({error}); expected YAML with classes, void and labels'
         ) from error
     unknown = sorted(set(mapping.labels.values()) - set(mapping.classes.values()))
     if unknown:

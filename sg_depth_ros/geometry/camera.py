@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sg_depth_ros.documents import DocumentError, read_json
 from sg_depth_ros.files import atomic_path
 
 MAX_PIXELS = 1 << 28
@@ -133,17 +134,16 @@ class PinholeCamera:
     def from_json(cls, path: str | Path) -> PinholeCamera:
         """Read a ``camera.json``; raises ValueError that names a missing or bad key."""
         try:
-            # Some editors begin a file with a byte order mark.
-            values = json.loads(Path(path).read_text(encoding='utf-8-sig'))
+            values = read_json(path)
             if not isinstance(values, dict):
                 raise ValueError(f'found a {type(values).__name__}, expected an object')
             numbers = {field.name: _number(values, field.name) for field in fields(cls)}
             width, height = int(numbers.pop('width')), int(numbers.pop('height'))
             return cls(width, height, **numbers)
-        except (ValueError, RecursionError) as error:
-            reason = 'it is nested too deeply' if isinstance(error, RecursionError) else error
+        except ValueError as error:
+            named = error if isinstance(error, DocumentError) else f'{path}: {error}'
             raise ValueError(
-                f'{path}: {reason}; a camera file is JSON with width, height, fx, fy, cx, cy'
+                f'{named}; a camera file is JSON with width, height, fx, fy, cx, cy'
             ) from error
 
     def to_json(self, path: str | Path) -> None:

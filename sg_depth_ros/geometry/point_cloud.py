@@ -120,10 +120,17 @@ class PointCloudBuilder:
         self._points['label'] = labels
         if self._grid is not None:
             kept = self._grid.first(self._z, valid)
-            return self._points.reshape(-1).view(_OPAQUE)[kept].view(POINT)
+            return chosen_points(self._points.reshape(-1), kept)
         if self._organized:
             return self._points
-        return self._points.view(_OPAQUE)[valid].view(POINT)
+        return chosen_points(self._points, valid)
+
+
+def chosen_points(
+    points: NDArray[np.void], chosen: NDArray[np.bool_] | NDArray[np.integer]
+) -> NDArray[np.void]:
+    """Give some of the points as a fresh (N,) array: by flags of their shape, or by index."""
+    return points.view(_OPAQUE)[chosen].view(POINT)
 
 
 _FAR = np.float32(1e9)

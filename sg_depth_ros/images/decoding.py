@@ -17,12 +17,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from sg_depth_ros.images.encoded import MAX_PIXELS, decode_pixels
+from sg_depth_ros.images.structure import ImageError as ImageError
+
 Bytes: TypeAlias = 'bytes | bytearray | memoryview | array[int] | NDArray[np.uint8]'
 """What can hold the data of a message; rclpy gives ``array``."""
-
-
-class ImageError(ValueError):
-    """An image that cannot be decoded; the message says what was found and expected."""
 
 
 class UnknownEncodingError(ImageError):
@@ -131,35 +130,32 @@ def _view(
     return pixels if layout.channels > 1 else pixels[..., 0]
 
 
-_END = {b'\xff\xd8': ('JPEG', b'\xff\xd9'), b'\x89P': ('PNG', b'IEND')}
-
-
-def decode_compressed(data: Bytes, format: str = '') -> NDArray[np.uint8]:
-    """Decode the fields of a ``sensor_msgs/CompressedImage``: JPEG, PNG and what OpenCV reads.
+def decode_compressed(
+    data: Bytes, format: str = '', max_pixels: int = MAX_PIXELS
+) -> NDArray[np.uint8]:
+    """Decode the fields of a ``sensor_msgs/CompressedImage`` that holds JPEG or PNG.
 
     :param format: as ``compressed_image_transport`` writes it, such as ``jpeg`` or
         ``bayer_rggb8; png compressed bgr8``: the part before the semicolon names the camera's
         encoding, the part after it the order of the channels that were compressed.
+    :param max_pixels: a larger image is refused before memory is taken for it
     :return: (H, W, 3) uint8 RGB; 16-bit PNG as in :func:`decode_image`. The rotation that EXIF
         asks for is not applied: the intrinsics belong to the pixels as they are stored.
-    :raises ImageError: when the data are truncated or no image.
+    :raises ImageError: when the data are not whole, too large, or neither JPEG nor PNG.
     """
-    buffer = np.frombuffer(data, np.uint8)
     if 'compressedDepth' in format:
         raise ImageError(f"found a depth image ('{format}'); subscribe to the camera's colours")
-    kind, end = _END.get(buffer[:2].tobytes(), ('compressed', b''))
-    if end not in buffer.tobytes():
-        raise ImageError(f'the {kind} image of {buffer.size} bytes has no end; it is truncated')
-    try:
-        pixels = cv2.imdecode(buffer, cv2.IMREAD_UNCHANGED) if buffer.size else None
-    except cv2.error as error:
-        raise ImageError(f'the {kind} image cannot be decoded: {error.err}') from error
-    if pixels is None:
-        raise ImageError(
-            f"{buffer.size} bytes with format '{format}' are no image that OpenCV can read; "
-            'publish JPEG or PNG'
-        )
+    pixels = decode_pixels(np.frombuffer(data, np.uint8).tobytes(), max_pixels)
     return _to_rgb(_to_8_bits(pixels), *(format.partition(';')[::2]))
+
+
+def decode_picture(data: bytes, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
+    """Decode a file of JPEG or PNG, upright as EXIF says: (H, W, 3) uint8 RGB; raises ImageError.
+
+    Unlike messages, whose camera_info belongs to the pixels as the sensor has them, photographs
+    are shown upright by every viewer, and their intrinsics are those of the upright picture.
+    """
+    return _to_rgb(_to_8_bits(decode_pixels(data, max_pixels, upright=True)), '', '')
 
 
 def _to_8_bits(pixels: NDArray[Any]) -> NDArray[np.uint8]:

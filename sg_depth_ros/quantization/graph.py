@@ -7,7 +7,7 @@ eight bits: x86 processors without VNNI add two products at a time in sixteen bi
 eight bits overflow, and depth would be wrong there. Activations are unsigned with a zero point, so
 that rounding to them cuts off what a ReLU would: in signed integers around zero ONNX Runtime
 computes each ReLU apart, in float32, and is slower than without quantisation. TensorRT takes such
-signed integers only; ``graph_precision.signed_integers`` makes them for it.
+signed integers only; ``engines.tensorrt.graph`` makes them for it, of the same steps.
 """
 
 from __future__ import annotations

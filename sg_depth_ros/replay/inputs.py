@@ -40,6 +40,7 @@ class Played:
     """One message to send: ``raw`` is its CDR; ``key`` its stamp (ns) and frame if an image."""
 
     topic: str
+    msgtype: str
     raw: bytes
     recorded_ns: int
     due_ns: int
@@ -59,12 +60,15 @@ class Inputs:
     :ivar notes: what is not played as it was recorded, in sentences
     """
 
-    def __init__(self, reader: BagReader, choice: Choice) -> None:
+    def __init__(self, reader: BagReader, choice: Choice, moving_transforms: bool = False) -> None:
         """Choose the topics and read all times.
 
+        :param moving_transforms: whether ``/tf`` is played too: for who records what is played
         :raises BagError: when the bag lacks what was asked for, so that no replay could give it.
         """
         self._reader = reader
+        moving = '/tf' if moving_transforms else None
+        self._moving = [name for name in reader.topics_of(TRANSFORMS) if name == moving]
         self.topic = reader.choose_image_topic(choice.image_topic)
         self.compressed = reader.topics[self.topic].msgtype == COMPRESSED_IMAGE
         self.info_topic = reader.camera_info_topic(self.topic, choice.info_topic)
@@ -114,8 +118,8 @@ class Inputs:
         one is of no use.
         """
         for item in self._reader.messages(self.transform_topics):
-            yield Played(item.topic, item.raw, item.recorded_ns, 0)
-        topics = [self.topic, *filter(None, (self.info_topic, self.speed_topic))]
+            yield Played(item.topic, item.msgtype, item.raw, item.recorded_ns, 0)
+        topics = [self.topic, *filter(None, (self.info_topic, self.speed_topic)), *self._moving]
         index = 0
         for item in self._reader.messages(topics):
             image = item.topic == self.topic
@@ -125,10 +129,12 @@ class Inputs:
                 continue
             if image and not self.timeline.plays(item.recorded_ns):
                 continue
-            raw = item.raw if time_ns == item.stamp_ns else restamped(item.raw, time_ns)
+            # Transforms have stamps of their own, not at their beginning.
+            kept = time_ns == item.stamp_ns or item.topic in self._moving
+            raw = item.raw if kept else restamped(item.raw, time_ns)
             key = (time_ns, item.message.header.frame_id or self.frame_id) if image else None
             due = self.timeline.offset(item.recorded_ns)
-            yield Played(item.topic, raw, item.recorded_ns, due, key)
+            yield Played(item.topic, item.msgtype, raw, item.recorded_ns, due, key)
 
     def messages_in_turn(self) -> Iterator[Played]:
         """Yield the same for who waits after each image: its camera_info comes before it."""

@@ -13,33 +13,50 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
+from typing import NamedTuple
 
-from sg_depth_ros.ros.fast_dds import profile_environment, sized_profile
+from sg_depth_ros.ros.fast_dds import (
+    profile_environment,
+    shared_memory_problem,
+    sized_profile,
+)
 
 LOG_LINES = 15
 STOP_SECONDS = 10.0
+SMALL_BYTES = 500_000
+"""Images up to this size come through without shared memory as well."""
 
 
 class NodeError(RuntimeError):
     """The node did not start, or ended while it was needed; the message has its last words."""
 
 
+class DdsSettings(NamedTuple):
+    """The domain to work in, and what will keep DDS from carrying the images; empty if nothing."""
+
+    domain: int
+    problem: str
+
+
 @contextmanager
-def dds_environment(image_bytes: int, scratch: Path) -> Iterator[int]:
-    """Set, for a while, what DDS needs and the user has not set; give the domain to work in.
+def dds_environment(image_bytes: int, scratch: Path) -> Iterator[DdsSettings]:
+    """Set, for a while, what DDS needs and the user has not set.
 
     A domain of its own keeps a replay away from the robots on the network.
 
     :param image_bytes: size of the images
     :param scratch: an existing folder that may get DDS's profile, and stays until the end
     """
-    added = profile_environment(os.environ)
-    for variable, profile in added.items():
-        os.environ[variable] = str(sized_profile(Path(profile), image_bytes, scratch))
+    added, problem = profile_environment(os.environ), ''
+    for variable, shipped in added.items():
+        profile = sized_profile(Path(shipped), image_bytes, scratch)
+        os.environ[variable] = str(profile)
+        if image_bytes > SMALL_BYTES:
+            problem = shared_memory_problem(profile, processes=2)
     chosen = os.environ.get('ROS_DOMAIN_ID')
     try:
         # Domains above 101 use ports that Linux gives away to any program.
-        yield int(chosen) if chosen else 1 + os.getpid() % 101
+        yield DdsSettings(int(chosen) if chosen else 1 + os.getpid() % 101, problem)
     finally:
         for variable in added:
             del os.environ[variable]
@@ -108,6 +125,11 @@ class NodeProcess:
                 self._process.wait()
             assert self._process.stdin is not None
             self._process.stdin.close()
+
+    @property
+    def pid(self) -> int:
+        """The process's id."""
+        return self._process.pid
 
     def check(self) -> None:
         """Raise NodeError, with the last lines of the log, when the node is no longer there."""

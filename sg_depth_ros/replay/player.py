@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -14,13 +14,12 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import rclpy
-from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import TwistStamped
 from nav_msgs.msg import Odometry
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import DurabilityPolicy, QoSProfile
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from sg_depth_ros.bags import BagReader, BagWriter
 from sg_depth_ros.bags.messages import typestore
@@ -31,22 +30,20 @@ from sg_depth_ros.replay.node_process import (
     private_namespace,
     ros_arguments,
 )
+from sg_depth_ros.replay.recorder import Recorder
 from sg_depth_ros.replay.result import Replayed
+from sg_depth_ros.replay.topics import (
+    DEPTH,
+    DIAGNOSTICS,
+    HEARD,
+    LABELS,
+    LATCHED,
+    OUTPUTS,
+    POINTS,
+    RECORDED,
+    SCALE,
+)
 
-DEPTH, POINTS, LABELS = '/depth/image_rect', '/depth/points', '/semantic/image'
-DIAGNOSTICS = '/diagnostics'
-SCALE = '/sg_depth/scale'
-OUTPUTS = {
-    DEPTH: Image,
-    '/depth/camera_info': CameraInfo,
-    POINTS: PointCloud2,
-    LABELS: Image,
-    '/semantic/color': Image,
-    SCALE: DiagnosticArray,
-    DIAGNOSTICS: DiagnosticArray,
-}
-RECORDED = (DEPTH, LABELS)
-"""What the pictures need."""
 TRANSFORMS = '/tf_static'
 ERROR_LEVEL = 2
 DIAGNOSTIC_ARRAY = 'diagnostic_msgs/msg/DiagnosticArray'
@@ -73,6 +70,8 @@ class ReplayOptions:
     engine: str = 'auto'
     rate: float = 1.0
     choice: Choice = field(default_factory=Choice)
+    parameters: Mapping[str, str | float] = field(default_factory=dict)
+    """Others of the node; those that follow from the bag and from the options go before."""
 
 
 def replay(
@@ -80,8 +79,9 @@ def replay(
     record: Path,
     log: Path,
     options: ReplayOptions,
-    recorded: Collection[str] = tuple(OUTPUTS),
+    recorded: Collection[str] = RECORDED,
     progress: Progress = lambda sent, total, note: None,
+    record_inputs: bool = False,
 ) -> Replayed:
     """Play a bag through a node that is started for it; outputs go to the new bag ``record``.
 
@@ -90,6 +90,7 @@ def replay(
 
     :param record: the new bag that gets the outputs named in ``recorded``.
     :param log: file that gets what the node prints.
+    :param record_inputs: whether the new bag also gets what is played, and the transforms.
 
     :raises BagError: when the bag has no images, several image topics and none is chosen, or not
         what the scale is to be made from.
@@ -100,19 +101,20 @@ def replay(
         raise ValueError(f'the rate must be 0 (one frame at a time) or more, found {options.rate}')
     with ExitStack() as stack:
         reader = stack.enter_context(BagReader(bag))
-        inputs = Inputs(reader, options.choice)
+        inputs = Inputs(reader, options.choice, moving_transforms=record_inputs)
         result = Replayed(inputs)
         scratch = stack.enter_context(TemporaryDirectory(prefix='sg_depth_replay_'))
-        domain = stack.enter_context(dds_environment(inputs.image_bytes, Path(scratch)))
+        dds = stack.enter_context(dds_environment(inputs.image_bytes, Path(scratch)))
+        inputs.notes += filter(None, [dds.problem])
         writer = stack.enter_context(BagWriter(record))
         private = private_namespace()
         arguments = _arguments(inputs, options, private)
-        node = stack.enter_context(NodeProcess(arguments, log, domain))
+        node = stack.enter_context(NodeProcess(arguments, log, dds.domain))
         context = Context()
-        rclpy.init(context=context, domain_id=domain)
+        rclpy.init(context=context, domain_id=dds.domain)
         stack.callback(context.shutdown)
-        player = _Player(inputs, node, context, private, result, stack)
-        player.record = {topic: writer for topic in recorded}
+        recorder = Recorder(writer, recorded, record_inputs)
+        player = _Player(inputs, node, context, private, result, stack, recorder)
         try:
             player.run(options.rate, progress)
         except KeyboardInterrupt:
@@ -134,6 +136,8 @@ def _arguments(inputs: Inputs, options: ReplayOptions, private: str) -> list[str
         DIAGNOSTICS: private + DIAGNOSTICS,
     }
     parameters: dict[str, str | float] = {
+        **options.parameters,
+        'autostart': True,
         'bundle': options.bundle,
         'engine': options.engine,
         'image_transport': 'compressed' if inputs.compressed else 'raw',
@@ -156,9 +160,10 @@ class _Player:
         private: str,
         result: Replayed,
         stack: ExitStack,
+        recorder: Recorder,
     ) -> None:
         self._inputs, self._process, self._result = inputs, process, result
-        self.record: dict[str, BagWriter] = {}
+        self._recorder = recorder
         self._sent: dict[tuple[int, str], int] = {}
         """When the frames were sent that have not come back."""
         self._keys: set[tuple[int, str]] = set()
@@ -172,9 +177,16 @@ class _Player:
         stack.callback(self._executor.shutdown)
         self._executor.add_node(self._node)
         self._publishers = self._advertise(private)
-        for topic, kind in OUTPUTS.items():
-            receive = partial(self._receive, topic)
-            self._node.create_subscription(kind, private + topic, receive, 10, raw=True)
+        for topic in HEARD | recorder.topics:
+            late = topic in LATCHED
+            durability = DurabilityPolicy.TRANSIENT_LOCAL if late else DurabilityPolicy.VOLATILE
+            self._node.create_subscription(
+                OUTPUTS[topic],
+                private + topic,
+                partial(self._receive, topic),
+                QoSProfile(depth=10, durability=durability),
+                raw=True,
+            )
 
     def run(self, rate: float, progress: Progress) -> None:
         """Wait for the node, play the bag, and wait for what is still under way."""
@@ -185,6 +197,7 @@ class _Player:
         self._rate = rate or 1.0
         start = time.monotonic_ns()
         for item in self._inputs.messages() if rate else self._inputs.messages_in_turn():
+            self._recorder.play(item)
             if item.topic not in self._publishers:
                 continue
             if rate:
@@ -274,16 +287,14 @@ class _Player:
         now = time.monotonic_ns()
         if topic == DIAGNOSTICS:
             self._read_diagnostics(raw)
-        if not self._keys:
+        # The time of the bag goes on between its messages, at the rate of the replay.
+        bag_time = self._last_recorded + int((now - self._last_sent) * self._rate)
+        if self._keys or topic in LATCHED:
+            self._recorder.hear(topic, raw, bag_time)
+        if not self._keys or topic in LATCHED:
             return  # what comes before the first frame is not of this replay
         result = self._result
         result.received[topic] += 1
-        if topic in self.record:
-            kind = OUTPUTS[topic]
-            msgtype = f'{kind.__module__.partition(".")[0]}/msg/{kind.__name__}'
-            # The time of the bag goes on between its messages, at the rate of the replay.
-            bag_time = self._last_recorded + int((now - self._last_sent) * self._rate)
-            self.record[topic].write_raw(topic, msgtype, raw, bag_time)
         if topic == DIAGNOSTICS:
             return
         key = read_header(raw)

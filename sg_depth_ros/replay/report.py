@@ -7,59 +7,24 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from sg_depth_ros.bags import BagError, BagReader, point_cloud_array
 from sg_depth_ros.bags.messages import typestore
 from sg_depth_ros.bundle import Bundle, load_bundle
-from sg_depth_ros.bundle.labels import VOID, palette
 from sg_depth_ros.files import atomic_path, prepare_folder
 from sg_depth_ros.images.files import write_image
 from sg_depth_ros.images.ply import write_ply
-from sg_depth_ros.images.video import VideoWriter
-from sg_depth_ros.images.visualise import (
-    colorize_depth,
-    colorize_labels,
-    depth_legend,
-    depth_range,
-    line_chart,
-    render_points,
-    side_by_side,
-    strip,
-)
+from sg_depth_ros.images.visualise import line_chart, render_points
 from sg_depth_ros.replay.node_process import NodeError
-from sg_depth_ros.replay.player import (
-    DEPTH,
-    LABELS,
-    OUTPUTS,
-    RECORDED,
-    Progress,
-    ReplayOptions,
-    replay,
-)
+from sg_depth_ros.replay.pictures import ReplayedFrame, write_pictures
+from sg_depth_ros.replay.player import Progress, ReplayOptions, replay
 from sg_depth_ros.replay.result import Replayed
-
-PICTURE_WIDTH = 960
-STRIP_FRAMES = 6
-RANGE_FRAMES = 8
-
-
-@dataclass(frozen=True)
-class ReplayedFrame:
-    """What belongs to one stamp: ``rgb`` as it was sent, depth and labels as they came back."""
-
-    stamp_ns: int
-    rgb: NDArray[np.uint8]
-    depth: NDArray[np.float32]
-    labels: NDArray[np.uint8] | None
-
+from sg_depth_ros.replay.topics import DEPTH, LABELS, OUTPUTS, RECORDED
 
 Inspect = Callable[[ReplayedFrame], None]
 
@@ -75,6 +40,7 @@ def replay_into(
     record: Path | None = None,
     progress: Progress = lambda done, total, note: None,
     inspect: Inspect = lambda frame: None,
+    record_inputs: bool = False,
 ) -> dict[str, Any]:
     """Replay a bag and write all that this module can write into ``out``; give the summary.
 
@@ -82,6 +48,7 @@ def replay_into(
 
     :param record: keeps all outputs as a new bag; without it only what the pictures need is
         stored, for the time of the call.
+    :param record_inputs: keeps in it also what is played, and the transforms.
     :param inspect: is shown every frame that came back.
     :raises BagError: see :func:`sg_depth_ros.replay.player.replay`; so for the other errors.
     :raises BundleError: when the bundle is missing or damaged.
@@ -93,7 +60,8 @@ def replay_into(
     with tempfile.TemporaryDirectory(prefix='.replay-', dir=out) as scratch:
         outputs = record or Path(scratch) / 'outputs'
         topics = tuple(OUTPUTS) if record else RECORDED
-        replayed = replay(bag, outputs, out / 'node.log', options, topics, progress)
+        kept = record is not None and record_inputs
+        replayed = replay(bag, outputs, out / 'node.log', options, topics, progress, kept)
         summary = summarise(bag, bundle, options, replayed)
         write_summary(out / 'summary.json', summary)
         done = f'{replayed.frames_out} of {summary["frames"]} frames; summary written to {out}'
@@ -118,11 +86,12 @@ def replay_into(
 
 def _check(summary: dict[str, Any], log: Path) -> None:
     """Refuse a replay that gave nothing of what it was for; raises NodeError."""
-    reasons = '; '.join(f'{count} {reason}' for reason, count in summary['lost'].items())
+    reasons = [f'{count} {reason}' for reason, count in summary['lost'].items()]
     problem = summary['scale_problem']
     if not summary['frames_out']:
         raise NodeError(
-            f'no depth came back of {summary["frames"]} frames: {problem or reasons}; see {log}'
+            f'no depth came back of {summary["frames"]} frames: '
+            f'{problem or "; ".join([*reasons, *summary["notes"]])}; see {log}'
         )
     if problem:
         raise NodeError(f'the scale did not become known: {problem}; see {log}')
@@ -238,44 +207,6 @@ def image_array(message: Any) -> NDArray[Any]:
     if message.encoding == '16UC1':
         return np.where(array > 0, array / np.float32(1000), np.float32(np.nan))
     return array
-
-
-def write_pictures(
-    frames: Iterator[ReplayedFrame],
-    total: int,
-    out: Path,
-    bundle: Bundle,
-    scale: str,
-    fps: float,
-    progress: Progress,
-) -> None:
-    """Write ``depth.mp4`` (where OpenCV has an encoder) and ``depth.png``, a few frames."""
-    first = list(islice(frames, RANGE_FRAMES))
-    known = [frame.depth for frame in first if np.isfinite(frame.depth).any()]
-    if not known:
-        return
-    near, far = depth_range(known)
-    unit = 'm' if scale == 'metric' else ''
-    colors = palette(bundle.labels)
-    chosen = set(np.linspace(0, total - 1, min(STRIP_FRAMES, total)).astype(int))
-    kept = []
-    with VideoWriter(out / 'depth.mp4', fps) as video:
-        for i, frame in enumerate(chain(first, frames)):
-            height = round(frame.rgb.shape[0] * PICTURE_WIDTH / frame.rgb.shape[1])
-            small = cv2.resize(frame.rgb, (PICTURE_WIDTH, height), interpolation=cv2.INTER_AREA)
-            labels = np.full((1, 1), VOID, np.uint8) if frame.labels is None else frame.labels
-            panels = [
-                np.asarray(small, np.uint8),
-                colorize_depth(frame.depth, near, far),
-                colorize_labels(labels, colors),
-            ]
-            joined = side_by_side(panels, ['image', 'depth', 'labels'])
-            picture = np.concatenate([joined, depth_legend(near, far, joined.shape[1], unit)])
-            video.write(picture)
-            if i in chosen:
-                kept.append(picture)
-            progress(i + 1, total, 'drawing')
-    write_image(out / 'depth.png', strip(kept))
 
 
 def write_cloud(out: Path, raw: bytes) -> int:

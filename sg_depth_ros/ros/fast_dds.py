@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import re
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from sg_depth_ros.bundle.share import share_directory
 
 _FAST_DDS_3 = 'FASTDDS_DEFAULT_PROFILES_FILE'
 _FAST_DDS_2 = 'FASTRTPS_DEFAULT_PROFILES_FILE'
-_WITH_FAST_DDS_2 = ('humble', 'iron', 'jazzy')
+_RCLPY_OF_FAST_DDS_3 = 9  # Kilted's; Jazzy has 7
 
 
 def profile_environment(environment: Mapping[str, str]) -> dict[str, str]:
@@ -25,15 +27,33 @@ def profile_environment(environment: Mapping[str, str]) -> dict[str, str]:
     chosen = (_FAST_DDS_3, _FAST_DDS_2, 'FASTDDS_BUILTIN_TRANSPORTS')
     if any(environment.get(name) for name in chosen):
         return {}
-    # Fast DDS 3 warns about the old name, Fast DDS 2 does not know the new one.
-    old = environment.get('ROS_DISTRO') in _WITH_FAST_DDS_2
-    profile = share_directory() / 'config' / 'fastdds_shm.xml'
-    return {_FAST_DDS_2 if old else _FAST_DDS_3: str(profile)}
+    profile = str(share_directory() / 'config' / 'fastdds_shm.xml')
+    return dict.fromkeys(_variables(), profile)
+
+
+def _variables() -> tuple[str, ...]:
+    """Give the names that the installed Fast DDS knows.
+
+    ROS_DISTRO would not tell: wheels and many containers leave it unset. Fast DDS 3 warns about
+    the name of Fast DDS 2, which does not know the other; where neither is known, both are right.
+    """
+    try:
+        version = importlib.metadata.version('rclpy')
+    except importlib.metadata.PackageNotFoundError:
+        return _FAST_DDS_2, _FAST_DDS_3
+    major = version.partition('.')[0]
+    if not major.isdigit():
+        return _FAST_DDS_2, _FAST_DDS_3
+    return (_FAST_DDS_3 if int(major) >= _RCLPY_OF_FAST_DDS_3 else _FAST_DDS_2,)
 
 
 _SEGMENT = re.compile(r'(?<=<segment_size>)\d+(?=</segment_size>)')
+_PIECES = re.compile(r'(?<=<port_queue_capacity>)\d+(?=</port_queue_capacity>)')
+_PIECE_BYTES = 60_000
+"""Images travel in pieces of at most 64 KB, since UDP takes no larger ones."""
 _IMAGES_IN_SEGMENT = 4
 """One is written while others are still read."""
+SHARED_MEMORY = Path('/dev/shm')
 
 
 def sized_profile(profile: Path, image_bytes: int, folder: Path) -> Path:
@@ -46,5 +66,22 @@ def sized_profile(profile: Path, image_bytes: int, folder: Path) -> Path:
     if all(int(size) >= needed for size in _SEGMENT.findall(text)):
         return profile
     larger = folder / profile.name
-    larger.write_text(_SEGMENT.sub(str(needed), text))
+    text = _SEGMENT.sub(str(needed), text)
+    larger.write_text(_PIECES.sub(lambda n: str(max(int(n[0]), needed // _PIECE_BYTES)), text))
     return larger
+
+
+def shared_memory_problem(profile: Path, processes: int) -> str:
+    """Say what keeps Fast DDS from having a profile's shared memory; empty if nothing does.
+
+    :param processes: that have a segment each; the machine must have room for all
+    """
+    needed = processes * sum(map(int, _SEGMENT.findall(profile.read_text())))
+    free = shutil.disk_usage(SHARED_MEMORY).free if SHARED_MEMORY.is_dir() else 0
+    if free >= needed:
+        return ''
+    return (
+        f'{SHARED_MEMORY} has {free / 1e6:.0f} MB free, and DDS wants {needed / 1e6:.0f} MB for '
+        'images of this size, which are lost without: give it more, in a container with the '
+        'option shm-size of docker run'
+    )

@@ -35,7 +35,7 @@ def rgb_from_message(
     :raises ImageError: when the image is broken or of an unknown encoding.
     """
     if isinstance(message, CompressedImage):
-        return decode_compressed(message.data, message.format)
+        return decode_compressed(message.data, message.format, max_pixels)
     if message.height * message.width > max_pixels:
         raise ImageError(
             f'found an image of {message.width}x{message.height}, expected {max_pixels} pixels at '
@@ -80,6 +80,20 @@ def image_message(
     message.is_bigendian = sys.byteorder == 'big'
     message.step = pixels.nbytes // pixels.shape[0]
     _fill(message.data, pixels)
+    return message
+
+
+def compressed_message(
+    header: Header, kind: str, data: bytes, message: CompressedImage | None = None
+) -> CompressedImage:
+    """Give compressed data as a message.
+
+    :param kind: the format, as image_transport's plugins write it
+    :param message: as for :func:`image_message`.
+    """
+    message = CompressedImage() if message is None else message
+    message.header, message.format = header, kind
+    _fill(message.data, np.frombuffer(data, np.uint8))
     return message
 
 

@@ -24,12 +24,15 @@ from sg_depth_ros.ros.camera_input import CameraInput
 from sg_depth_ros.ros.diagnostics import Health, describe, diagnostic_status
 from sg_depth_ros.ros.errors import sentence
 from sg_depth_ros.ros.loading import EstimatorFactory, Networks, create_estimator
+from sg_depth_ros.ros.manager_bond import ManagerBond
 from sg_depth_ros.ros.outputs import Outputs
 from sg_depth_ros.ros.pairing import Frame
 from sg_depth_ros.ros.parameters import check_labels, declare_parameters, read_parameters
 from sg_depth_ros.ros.pipeline import Pipeline
 from sg_depth_ros.ros.qos import overridable, warn_of_unused
+from sg_depth_ros.ros.scale_inputs import SPEED_TOPICS
 from sg_depth_ros.ros.statistics import FrameStatistics
+from sg_depth_ros.ros.transitions import refuse_impossible_transitions
 
 NODE_NAME = 'sg_depth'
 STOP_TIMEOUT = 0.5
@@ -59,10 +62,15 @@ class DepthNode(LifecycleNode):
         :raises rclpy.exceptions.ParameterException: when a given parameter is bad.
         """
         super().__init__(NODE_NAME, **options)
+        refuse_impossible_transitions(self)
         self._load_bundle = load
         self._networks = Networks(create)
         self._statistics = FrameStatistics(time.monotonic())
+        self.start_failed = False
+        """Whether the node was to start by itself and could not; nobody else would see to it."""
+        self._starting = False
         self._active = False
+        self._bond = ManagerBond(self)
         self._failure = ''
         self._identity: dict[str, str] = {}
         self._outputs: Outputs | None = None
@@ -91,8 +99,11 @@ class DepthNode(LifecycleNode):
         """Configure and activate if the parameter of that name says so."""
         if not read_parameters(self).autostart:
             return
+        self._starting = True
         if self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
             self.trigger_activate()
+        else:  # unless a signal has ended what it is made of
+            self.start_failed = self.context.ok()
 
     def end_work(self, timeout: float) -> None:
         """Stop to work on images, and wait at most so many seconds for the one in work."""
@@ -125,11 +136,14 @@ class DepthNode(LifecycleNode):
         self._statistics.reset(time.monotonic())
         self._active = True
         self._follow_demand()
+        if not read_parameters(self).autostart:  # so somebody else is in charge of the states
+            self._bond.form()
         return result
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Leave the image topic and disable the publishers."""
         self._active = False
+        self._bond.dissolve()
         self._follow_demand()
         return super().on_deactivate(state)
 
@@ -160,7 +174,8 @@ class DepthNode(LifecycleNode):
             self, self._camera.topic, self._outputs, self._statistics, bundle
         )
         self._camera.open()
-        warn_of_unused(self, later=self._camera.topic)
+        speeds = (self.resolve_topic_name(topic) for topic in SPEED_TOPICS)
+        warn_of_unused(self, later=(self._camera.topic, *speeds))
         self.get_logger().info(
             f'loading bundle {bundle.manifest.name} from {bundle.path}; an engine that is built '
             'for the first time may take minutes'
@@ -169,7 +184,8 @@ class DepthNode(LifecycleNode):
         self._networks.start(bundle, read_parameters(self), self._pipeline.process, loaded)
 
     def _tear_down(self) -> None:
-        self._active = False
+        self._active = self._starting = False
+        self._bond.dissolve()
         self._follow_demand()
         outputs, pipeline = self._outputs, self._pipeline
         self._outputs = self._pipeline = None
@@ -186,7 +202,9 @@ class DepthNode(LifecycleNode):
         if isinstance(result, Exception):
             self._failure = f'the networks cannot be loaded: {sentence(result)}'
             self.get_logger().error(self._failure)
+            self.start_failed = self._starting and self.context.ok()
             return
+        self._starting = False
         self._identity |= {'engine': result.engine.name, 'device': result.engine.device}
         self.get_logger().info(
             f'ready after {time.monotonic() - start:.1f} s: {result.engine.name} on '
@@ -215,6 +233,18 @@ class DepthNode(LifecycleNode):
                 f'qos_overrides.{topic}.subscription and start the node again'
             )
             self.get_logger().error(self._failure)
+
+    def _follow_scale_mode(self) -> None:
+        """Listen to the speed where a mode that was set meanwhile needs it."""
+        try:
+            if self._pipeline:
+                self._pipeline.follow_scale_mode()
+        except Exception as error:  # in a timer's callback it would end the executor
+            self.get_logger().error(
+                f'cannot listen to the speed: {sentence(error)}; correct qos_overrides and start '
+                'the node again',
+                throttle_duration_sec=10.0,
+            )
 
     def _ready(self) -> bool:
         """Whether an image that comes now can be worked on."""
@@ -247,6 +277,7 @@ class DepthNode(LifecycleNode):
         """Publish diagnostics; look after demand where the middleware has no matched events."""
         self._follow_demand()
         self._camera.follow_publishers()
+        self._follow_scale_mode()
         worker, pipeline = self._networks.worker, self._pipeline
         scale = pipeline.scale if pipeline else None
         identity = self._identity

@@ -1,57 +1,125 @@
 # Copyright 2026 The sg_depth_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The topics that the node publishes, each built only when somebody listens."""
+"""The topics that the node publishes: one table, each made only when somebody listens."""
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped
 from numpy.typing import NDArray
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import CameraInfo, Image, PointCloud2
-from std_msgs.msg import Header, String
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
+from std_msgs.msg import Header
 
-from sg_depth_ros.bundle.labels import Label, ids_with, palette
+from sg_depth_ros.bundle.labels import Label
 from sg_depth_ros.estimator import Prediction
-from sg_depth_ros.geometry.camera import PinholeCamera
-from sg_depth_ros.geometry.ground_plane import GroundPlane
-from sg_depth_ros.geometry.point_cloud import PointCloudBuilder
-from sg_depth_ros.images.depth import limit_range, mark_sky, to_millimetres
-from sg_depth_ros.images.visualise import colorize_labels
 from sg_depth_ros.ros.camera_info import camera_info_message
-from sg_depth_ros.ros.ground_outputs import plane_message, split_by_plane
+from sg_depth_ros.ros.clouds import Clouds
+from sg_depth_ros.ros.compressed_outputs import compressed_colors, compressed_depth
+from sg_depth_ros.ros.ground_message import plane_message
 from sg_depth_ros.ros.messages import cloud_message, image_message
-from sg_depth_ros.ros.parameters import DepthParameters, names_in
+from sg_depth_ros.ros.parameters import DepthParameters
+from sg_depth_ros.ros.products import Points, Products
 from sg_depth_ros.ros.qos import overridable
 from sg_depth_ros.ros.scale_report import scale_message
-from sg_depth_ros.scale import ScaleEstimate, fit_road
+from sg_depth_ros.ros.semantic_outputs import LATCHED
+from sg_depth_ros.scale import ScaleEstimate
 
 try:
     from rclpy.event_handler import PublisherEventCallbacks
 except ImportError:  # until Humble, which has no matched events
     from rclpy.qos_event import PublisherEventCallbacks
 
-DEPTH = 'depth/image_rect'
-DEPTH_INFO = 'depth/camera_info'
+DEPTH, DEPTH_INFO = 'depth/image_rect', 'depth/camera_info'
 POINTS = 'depth/points'
-LABELS = 'semantic/image'
-COLORS = 'semantic/color'
-TOPICS = {DEPTH: Image, DEPTH_INFO: CameraInfo, POINTS: PointCloud2, LABELS: Image, COLORS: Image}
-"""Message types by relative topic name."""
+LABELS, COLORS = 'semantic/image', 'semantic/color'
 GROUND, OBSTACLES, PLANE = 'ground/points', 'obstacles/points', 'ground/plane'
-GROUND_TOPICS = {GROUND: PointCloud2, OBSTACLES: PointCloud2, PLANE: PoseStamped}
-"""Those that need a road in sight."""
+STATIC, DYNAMIC = 'obstacles/static/points', 'obstacles/dynamic/points'
 SCALE = '~/scale'
-LABEL_NAMES = 'semantic/labels'
-ALL_TOPICS = {**TOPICS, **GROUND_TOPICS, SCALE: DiagnosticArray, LABEL_NAMES: String}
-METRIC = {DEPTH, DEPTH_INFO, POINTS, *GROUND_TOPICS}
-"""What has a unit of length, or belongs to what has."""
+TRANSPORTS = ('/compressedDepth', '/compressed')
+"""What image_transport adds to an image's topic, however that is remapped."""
+
+
+@dataclass(frozen=True)
+class Output:
+    """One topic: the type of its messages, and what makes one of a frame.
+
+    :ivar make: fills an earlier message again, or gives another; None if there is none to send
+    :ivar metric: whether it has a unit of length, or belongs to what has
+    """
+
+    kind: type
+    make: Callable[[Products, Any], Any]
+    metric: bool = False
+
+
+def _image(encoding: str, pixels: Callable[[Products], NDArray[Any]]) -> Output:
+    return Output(
+        Image,
+        lambda products, message: image_message(
+            products.header, encoding, pixels(products), message
+        ),
+    )
+
+
+def _cloud(points: Callable[[Products], Points | None]) -> Output:
+    def make(products: Products, message: PointCloud2) -> PointCloud2 | None:
+        found = points(products)
+        return None if found is None else cloud_message(products.header, found, message)
+
+    return Output(PointCloud2, make, metric=True)
+
+
+def _scale(products: Products, message: DiagnosticArray) -> DiagnosticArray:
+    return scale_message(products.header, products.parameters.scale_mode, products.scale)
+
+
+def _camera_info(products: Products, message: CameraInfo) -> CameraInfo | None:
+    camera = products.prediction.camera
+    return camera_info_message(camera, products.header) if camera else None
+
+
+def _depth(products: Products, message: Image) -> Image:
+    encoding = products.parameters.depth_encoding
+    return image_message(products.header, encoding, products.depth_pixels, message)
+
+
+def _plane(products: Products, message: PoseStamped) -> PoseStamped | None:
+    return plane_message(products.header, products.plane) if products.plane else None
+
+
+def _role(products: Products, which: int) -> Points | None:
+    return products.obstacles_by_role[which] if products.obstacles_by_role else None
+
+
+OUTPUTS: dict[str, Output] = {
+    SCALE: Output(DiagnosticArray, _scale),
+    # Before its image: who has the image looks for it at once.
+    DEPTH_INFO: Output(CameraInfo, _camera_info, metric=True),
+    DEPTH: Output(Image, _depth, metric=True),
+    LABELS: _image('mono8', lambda products: products.prediction.labels),
+    COLORS: _image('rgb8', lambda products: products.colors),
+    POINTS: _cloud(lambda products: products.points),
+    GROUND: _cloud(lambda products: products.ground),
+    OBSTACLES: _cloud(lambda products: products.obstacles),
+    STATIC: _cloud(lambda products: _role(products, 1)),
+    DYNAMIC: _cloud(lambda products: _role(products, 0)),
+    PLANE: Output(PoseStamped, _plane, metric=True),
+    f'{DEPTH}/compressedDepth': Output(CompressedImage, compressed_depth, metric=True),
+    f'{COLORS}/compressed': Output(CompressedImage, compressed_colors),
+}
+"""By relative topic, in the order in which they go out."""
+METRIC = {topic for topic, output in OUTPUTS.items() if output.metric}
+ALL_TOPICS: dict[str, type] = {
+    **{topic: output.kind for topic, output in OUTPUTS.items()},
+    **{topic: kind for topic, (kind, _) in LATCHED.items()},
+}
+"""Message types of all that the node publishes but diagnostics."""
 
 
 class Outputs:
@@ -67,40 +135,42 @@ class Outputs:
         """
         self._node = node
         self._labels = tuple(labels)
-        self._road = ids_with('road', labels=labels)
-        self._plane: GroundPlane | None = None
-        """The last one, in the network's unit: the scale may change while the road is hidden."""
-        self._palette = palette(tuple(labels))
-        self._sky = ids_with('sky', labels=labels)
+        self._clouds = Clouds(
+            self._labels,
+            lambda text: node.get_logger().warning(text, throttle_duration_sec=5.0),
+        )
         # Publishing has serialised a message when it returns, so that its memory is free again.
-        self._messages = {topic: kind() for topic, kind in ALL_TOPICS.items()}
-        self._builder: PointCloudBuilder | None = None
-        self._builder_options: tuple[object, ...] = ()
-        self._publishers = {
+        self._messages = {topic: output.kind() for topic, output in OUTPUTS.items()}
+        self._publishers: dict[str, Any] = {
             topic: node.create_lifecycle_publisher(
-                kind,
-                topic,
+                output.kind,
+                _full_name(node, topic),
                 _publisher_qos(),
                 event_callbacks=_event_callbacks(matched),
                 qos_overriding_options=overridable(),
             )
-            for topic, kind in ALL_TOPICS.items()
-            if topic != LABEL_NAMES
+            for topic, output in OUTPUTS.items()
         }
         # Latched and not of the lifecycle: what labels mean holds as long as the bundle does.
-        self._names = node.create_publisher(
-            String,
-            LABEL_NAMES,
-            QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL),
-            qos_overriding_options=overridable(),
-        )
-        self._names.publish(String(data=json.dumps([label._asdict() for label in self._labels])))
+        self._latched: list[Any] = [
+            node.create_publisher(
+                kind,
+                topic,
+                QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL),
+                qos_overriding_options=overridable(),
+            )
+            for topic, (kind, _) in LATCHED.items()
+        ]
+        stamp = node.get_clock().now().to_msg()
+        for publisher, (_, make) in zip(self._latched, LATCHED.values(), strict=True):
+            publisher.publish(make(self._labels, stamp))
 
     def destroy(self) -> None:
         """Take the publishers down."""
         for publisher in self._publishers.values():
             self._node.destroy_lifecycle_publisher(publisher)
-        self._node.destroy_publisher(self._names)
+        for latched in self._latched:
+            self._node.destroy_publisher(latched)
 
     def wanted(self) -> set[str]:
         """Give the topics that have subscribers."""
@@ -112,7 +182,7 @@ class Outputs:
 
     def forget_plane(self) -> None:
         """Split no more points by the ground of frames that came before."""
-        self._plane = None
+        self._clouds.forget_plane()
 
     def publish(
         self,
@@ -126,107 +196,26 @@ class Outputs:
 
         What needs a camera is left out without one.
         """
-        labels = prediction.labels
-        factor = 1.0 if scale.factor is None else scale.factor
-        sent = wanted & {SCALE, LABELS, COLORS}
-        if SCALE in wanted:
-            message = scale_message(header, parameters.scale_mode, scale)
-            self._publishers[SCALE].publish(message)
         # Who has had metres is given nothing else.
         before = scale.state == 'waiting' and parameters.scale_before_first == 'relative'
         if scale.factor is None and not before:
             wanted = wanted - METRIC
-        if wanted & METRIC:
-            depth = mark_sky(prediction.depth, labels, self._sky)
-            depth *= np.float32(factor)
-            limit_range(depth, parameters.min_range, parameters.max_range)
-        if wanted & {DEPTH, DEPTH_INFO}:
-            # Siblings: who subscribes to the image reads the info as soon as the image is there.
-            if prediction.camera:
-                info = camera_info_message(prediction.camera, header)
-                self._publishers[DEPTH_INFO].publish(info)
-                sent.add(DEPTH_INFO)
-            encoding = parameters.depth_encoding
-            pixels = depth if encoding == '32FC1' else to_millimetres(depth)
-            self._publishers[DEPTH].publish(
-                image_message(header, encoding, pixels, self._messages[DEPTH])
-            )
-            sent.add(DEPTH)
-        if wanted & {POINTS, *GROUND_TOPICS} and prediction.camera:
-            sent |= self._publish_points(prediction, depth, factor, header, wanted, parameters)
-        if LABELS in wanted:
-            self._publishers[LABELS].publish(
-                image_message(header, 'mono8', labels, self._messages[LABELS])
-            )
-        if COLORS in wanted:
-            colors = colorize_labels(labels, self._palette)
-            self._publishers[COLORS].publish(
-                image_message(header, 'rgb8', colors, self._messages[COLORS])
-            )
-        return sent & wanted
+        products = Products(prediction, header, parameters, scale, self._labels, self._clouds)
+        sent = set()
+        for topic in (topic for topic in OUTPUTS if topic in wanted):
+            message = OUTPUTS[topic].make(products, self._messages[topic])
+            if message is not None:
+                self._publishers[topic].publish(message)
+                sent.add(topic)
+        return sent
 
-    def _publish_points(
-        self,
-        prediction: Prediction,
-        depth_hw: NDArray[np.float32],
-        factor: float,
-        header: Header,
-        wanted: set[str],
-        parameters: DepthParameters,
-    ) -> set[str]:
-        camera = prediction.camera
-        assert camera is not None
-        clouds, sent = {}, set()
-        if wanted & {POINTS, GROUND, OBSTACLES}:
-            builder = self._cloud_builder(camera, parameters)
-            points = builder.build(depth_hw, prediction.image, prediction.labels)
-            clouds[POINTS] = points
-        if wanted & set(GROUND_TOPICS):
-            plane, problem = fit_road(depth_hw, prediction.labels, camera, self._road)
-            if plane is not None:
-                self._plane = dataclasses.replace(plane, height=plane.height / factor)
-            if self._plane is None:
-                self._node.get_logger().warning(
-                    f'no ground and no obstacles: {problem}', throttle_duration_sec=5.0
-                )
-            elif clouds:
-                # The camera hardly moves against the ground while something hides the road.
-                last = dataclasses.replace(self._plane, height=self._plane.height * factor)
-                split = split_by_plane(points, last, parameters.ground_tolerance)
-                clouds[GROUND], clouds[OBSTACLES] = split
-            if PLANE in wanted and plane:
-                self._publishers[PLANE].publish(plane_message(header, plane))
-                sent.add(PLANE)
-        for topic in clouds.keys() & wanted:
-            message = cloud_message(header, clouds[topic], self._messages[topic])
-            self._publishers[topic].publish(message)
-        return sent | (clouds.keys() & wanted)
 
-    def _cloud_builder(
-        self, camera: PinholeCamera, parameters: DepthParameters
-    ) -> PointCloudBuilder:
-        """Give the builder for this camera and these options, the last one if they are its."""
-        names = {
-            *names_in(parameters.points_exclude_labels),
-            *names_in(parameters.points_exclude_roles),
-        }
-        options = (
-            camera,
-            parameters.points_organized,
-            parameters.points_stride,
-            parameters.min_range,
-            parameters.max_range,
-            tuple(
-                label.id for label in self._labels if label.name in names or names & {*label.roles}
-            ),
-            parameters.points_edge_ratio,
-            tuple(ids_with('ground', labels=self._labels)),
-            parameters.points_voxel_size,
-        )
-        if self._builder is None or options != self._builder_options:
-            self._builder = PointCloudBuilder(*options)
-            self._builder_options = options
-        return self._builder
+def _full_name(node: LifecycleNode, topic: str) -> str:
+    """Give a topic's name; that of a transport follows the remapping of its image."""
+    for suffix in TRANSPORTS:
+        if topic.endswith(suffix):
+            return f'{node.resolve_topic_name(topic.removesuffix(suffix))}{suffix}'
+    return topic
 
 
 def _publisher_qos() -> QoSProfile:

@@ -77,7 +77,6 @@ class Pairing:
         """Give up what waits, and wait anew for a first camera_info; tell how many images."""
         count = len(self._images)
         self._images.clear()
-        self._past.clear()
         self._first = None
         return count
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, TypeAlias, get_args
@@ -23,6 +24,7 @@ from sg_depth_ros.bundle.labels import Label, Role
 from sg_depth_ros.engines import AUTO, ENGINES, Precision
 from sg_depth_ros.estimator import DEFAULT_BUNDLE
 from sg_depth_ros.geometry.camera import MAX_PIXELS
+from sg_depth_ros.images import encoded
 from sg_depth_ros.scale import MODES, ScaleSettings
 
 Value: TypeAlias = 'bool | int | float | str'
@@ -37,9 +39,14 @@ def _option(
     low: float | None = None,
     high: float | None = None,
     read_only: bool = False,
+    name: str = '',
 ) -> Any:
-    """Make the field of one parameter; numbers need ``low`` and ``high``."""
+    """Make the field of one parameter; numbers need ``low`` and ``high``.
+
+    :param name: in ROS, where it is another than the field's
+    """
     metadata = {
+        'name': name,
         'description': description,
         'choices': choices,
         'range': None if low is None else (low, high),
@@ -128,11 +135,47 @@ class DepthParameters:
         low=0.0,
         high=10.0,
     )
+    ground_label_tolerance: float = _option(
+        0.5,
+        'The same for points whose label has the role ground, where it is more: depth of far road '
+        'is off, and roads bend',
+        low=0.0,
+        high=10.0,
+    )
     min_range: float = _option(
         0.0, 'Depth below this is too near and becomes -Inf; no points', low=0.0, high=1000.0
     )
     max_range: float = _option(
         1e6, 'Depth above this is too far and becomes +Inf; no points', low=0.0, high=1e6
+    )
+    # Named as image_transport's plugins name them, with the plugins' limits and defaults; but PNG,
+    # since JPEG would smear the labels' colours.
+    compressed_depth_max: float = _option(
+        10.0,
+        'Depth from here on is unknown in depth/image_rect/compressedDepth, in the unit of depth',
+        low=1.0,
+        high=100.0,
+        name='depth.image_rect.compressedDepth.depth_max',
+    )
+    compressed_depth_quantization: float = _option(
+        100.0,
+        'Depth at which that of compressedDepth is off by up to 1, in the unit of depth',
+        low=1.0,
+        high=150.0,
+        name='depth.image_rect.compressedDepth.depth_quantization',
+    )
+    compressed_depth_png_level: int = _option(
+        3,
+        'Effort of compressedDepth, from 0 to 9: more is smaller and slower',
+        low=0,
+        high=9,
+        name='depth.image_rect.compressedDepth.png_level',
+    )
+    compressed_colors_format: str = _option(
+        'png',
+        'Compression of semantic/color/compressed; jpeg smears the colours',
+        choices=('png', 'jpeg'),
+        name='semantic.color.compressed.format',
     )
     scale_mode: str = _option(
         'none', 'How depth gets its unit, metres; see the README', choices=MODES
@@ -172,7 +215,7 @@ class DepthParameters:
         high=60.0,
     )
     max_image_pixels: int = _option(
-        64_000_000,
+        encoded.MAX_PIXELS,
         'Pixels that an image may have; a larger one is refused before memory is taken for it',
         low=1,
         high=MAX_PIXELS,
@@ -191,12 +234,14 @@ class DepthParameters:
     )
 
 
-def _ros_name(field: str) -> str:
+def _ros_name(field: dataclasses.Field[Value]) -> str:
     """Give the parameter's name in ROS: those of the scale are a group."""
-    return field.replace('scale_', 'scale.', 1) if field.startswith('scale_') else field
+    if field.metadata['name']:
+        return str(field.metadata['name'])
+    return re.sub('^scale_', 'scale.', field.name)
 
 
-FIELDS = {_ros_name(field.name): field for field in dataclasses.fields(DepthParameters)}
+FIELDS = {_ros_name(field): field for field in dataclasses.fields(DepthParameters)}
 
 
 def declare_parameters(node: Node) -> None:

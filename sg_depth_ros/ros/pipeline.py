@@ -59,11 +59,12 @@ class Pipeline:
         self._metric = bundle.manifest.depth.scale == 'metric'
         self._scaler = ScaleEstimator(ScaleSettings(), bundle.labels, self._metric)
         self._inputs = ScaleInputs(node, self._scaler.speeds)
+        self._node = node
+        self.follow_scale_mode()
         self.scale: ScaleEstimate | None = None
         """The scale of the last frame."""
         self._reset_scale = False
         self._stamp = -math.inf
-        self._node = node
         self._image_topic = image_topic
         self._rectified = is_rectified_topic(image_topic)
         self._outputs = outputs
@@ -77,6 +78,10 @@ class Pipeline:
         """Leave the topics that the scale is made from."""
         self._destroyed = True
         self._inputs.destroy()
+
+    def follow_scale_mode(self) -> None:
+        """Listen to the speed in the mode that is made from it; modes change while all runs."""
+        self._inputs.listen_to_speed(read_parameters(self._node).scale_mode == 'odometry')
 
     def reset_scale(self) -> None:
         """Forget the scale before the next frame."""

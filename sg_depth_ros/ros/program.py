@@ -10,7 +10,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import rclpy
-from rclpy.exceptions import NameValidationException, ParameterException
+from rclpy.exceptions import (
+    NameValidationException,
+    NotInitializedException,
+    ParameterException,
+)
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.utilities import remove_ros_args
 from rclpy.validate_namespace import validate_namespace
@@ -23,6 +27,8 @@ from sg_depth_ros.ros.loading import estimators_in
 from sg_depth_ros.ros.logging_bridge import log_to_ros
 from sg_depth_ros.ros.node import NODE_NAME, STOP_TIMEOUT, DepthNode
 from sg_depth_ros.ros.parameters import names_in
+
+_OF_ARGUMENTS = (ParameterException, NameValidationException)
 
 
 def make_nodes(
@@ -65,7 +71,7 @@ def run(args: list[str], signals: Signals) -> tuple[int, bool]:
     except ExternalShutdownException:
         pass
     # What is wrong with ROS arguments, rclpy's C++ part says by RuntimeError.
-    except (ParameterException, NameValidationException, RuntimeError) as error:
+    except (*_OF_ARGUMENTS, NotInitializedException, RuntimeError) as error:
         # Under a signal the context goes down, and whatever is being made in it fails.
         if not signals.heard:
             if nodes:
@@ -79,7 +85,8 @@ def run(args: list[str], signals: Signals) -> tuple[int, bool]:
         for node in nodes:
             node.destroy_node()
         rclpy.try_shutdown()
-    return 0, any(node.left_behind for node in nodes)
+    failed = any(node.start_failed for node in nodes)
+    return int(failed), any(node.left_behind for node in nodes)
 
 
 def _start(args: list[str], cameras: Sequence[str], signals: Signals) -> list[DepthNode]:
@@ -91,11 +98,19 @@ def _start(args: list[str], cameras: Sequence[str], signals: Signals) -> list[De
 
 
 def _spin(nodes: Sequence[DepthNode]) -> None:
-    """Work until the context goes down."""
+    """Work until the context goes down, or a node that starts by itself could not."""
     log_to_ros(nodes[0])
     executor = SingleThreadedExecutor()
     for node in nodes:
         executor.add_node(node)
     for node in nodes:
         node.autostart()
-    executor.spin()
+    # A node's diagnostics end each turn after a second at most.
+    while rclpy.ok() and not any(node.start_failed for node in nodes):
+        executor.spin_once()
+    for node in nodes:
+        if node.start_failed:
+            node.get_logger().fatal(
+                'the process ends, since this node could not start; with autostart: false it '
+                'would wait for a lifecycle manager'
+            )

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Collection
 
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
@@ -39,12 +40,14 @@ def overridden(node: Node, topic: str, entity: str, policy: str) -> object:
     return None if given is None else given.value
 
 
-def warn_of_unused(node: Node, later: str) -> None:
+def warn_of_unused(node: Node, later: Collection[str]) -> None:
     """Name the overrides that have no effect, once all topics but ``later`` are there.
 
-    :param later: the resolved name of a topic that is yet to be subscribed to
+    :param later: resolved names of topics that may be subscribed to later
     """
-    names = [f'{_PREFIX}{later}.subscription.{kind.name.lower()}' for kind in _KINDS]
+    names = [
+        f'{_PREFIX}{topic}.subscription.{kind.name.lower()}' for topic in later for kind in _KINDS
+    ]
     names += [name for name in node._parameters if name.startswith(_PREFIX)]
     for name in node._parameter_overrides:
         # Those of rclpy's own topics are declared when it subscribes to them.

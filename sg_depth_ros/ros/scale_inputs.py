@@ -4,9 +4,9 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-import numpy as np
 from geometry_msgs.msg import TwistStamped, Vector3
 from nav_msgs.msg import Odometry
 from rclpy.node import Node
@@ -24,13 +24,14 @@ except ImportError:  # pip has no wheel of it: there the height must be a parame
     TFMessage = None
 
 ODOMETRY, TWIST = 'odom', 'twist'
+SPEED_TOPICS = (ODOMETRY, TWIST)
 
 
 class ScaleInputs:
     """Subscriptions to speeds and static transforms; callbacks run in the executor's thread."""
 
     def __init__(self, node: Node, speeds: SpeedLog) -> None:
-        """Subscribe.
+        """Subscribe to transforms.
 
         :param speeds: gets each speed that is received
         """
@@ -38,11 +39,8 @@ class ScaleInputs:
         self._transforms = StaticTransforms()
         self.knows_tf = TFMessage is not None
         """Whether static transforms can be received at all."""
-        sensor = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
-        self._subscriptions: list[Subscription] = [
-            self._subscribe(Odometry, ODOMETRY, self._on_odometry, sensor),
-            self._subscribe(TwistStamped, TWIST, self._on_twist, sensor),
-        ]
+        self._speed: list[Subscription] = []
+        self._subscriptions: list[Subscription] = []
         if TFMessage is not None:
             latched = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
             self._subscriptions.append(
@@ -51,8 +49,29 @@ class ScaleInputs:
 
     def destroy(self) -> None:
         """Leave the topics."""
+        self.listen_to_speed(False)
         for subscription in self._subscriptions:
             self._node.destroy_subscription(subscription)
+
+    def listen_to_speed(self, wanted: bool) -> None:
+        """Subscribe to the topics with speeds, or leave them.
+
+        :raises Exception: what rclpy raises at a bad ``qos_overrides``; then none is subscribed to
+        """
+        if wanted and not self._speed:
+            sensor = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
+            try:
+                for kind, topic, callback in (
+                    (Odometry, ODOMETRY, self._on_odometry),
+                    (TwistStamped, TWIST, self._on_twist),
+                ):
+                    self._speed.append(self._subscribe(kind, topic, callback, sensor))
+            except Exception:
+                self.listen_to_speed(False)
+                raise
+        elif not wanted:
+            while self._speed:
+                self._node.destroy_subscription(self._speed.pop())
 
     def height(self, base_frame: str, camera_frame: str) -> float | None:
         """Give the metres of a camera over the robot's base, z up, or None if tf has no chain."""
@@ -90,4 +109,4 @@ class ScaleInputs:
 
     def _add(self, message: Odometry | TwistStamped, linear: Vector3) -> None:
         stamp = stamp_to_ns(message.header.stamp) * 1e-9  # rclpy's Time refuses negative ones
-        self._speeds.add(stamp, float(np.linalg.norm([linear.x, linear.y, linear.z])))
+        self._speeds.add(stamp, math.hypot(linear.x, linear.y, linear.z))

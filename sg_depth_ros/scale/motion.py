@@ -40,6 +40,8 @@ _PLENTY = 0.7
 _TRIALS = 500
 """Of five points each: one in a hundred is good where 40 % of the tracks are."""
 _LOG_SECONDS = 10.0
+MOST_SPEEDS = 10_000
+"""That are kept at most: a clock that hardly moves would let none grow old."""
 _LATE_SECONDS = 0.3
 """A speed holds for this long beyond its stamp."""
 _DISORDER_SECONDS = 1.0
@@ -70,7 +72,7 @@ class SpeedLog:
                 entries[place] = entry
             else:
                 entries.insert(place, entry)
-            while entries[0][0] < entries[-1][0] - _LOG_SECONDS:
+            while entries[0][0] < entries[-1][0] - _LOG_SECONDS or len(entries) > MOST_SPEEDS:
                 entries.popleft()
 
     def distance(self, start: float, end: float) -> float | None:

@@ -106,7 +106,7 @@ class Street:
             np.radians(rng.uniform(*options.camera_pitch)),
             np.radians(rng.uniform(*options.camera_roll)),
         )
-        self._mount[:3, :3] @= _OPTICAL
+        self._mount[:3, :3] = self._mount[:3, :3] @ _OPTICAL
         self._mount[2, 3] = rng.uniform(*options.camera_height)
         self._wander = rng.uniform(0, 2 * np.pi)
         self._shake = np.zeros(2)

@@ -81,13 +81,14 @@ def _plate(sides: int, wide: float, size: float, height: float, number: int) -> 
     # Seen along +x, right is -y.
     ring = np.stack([np.full(sides, -0.07), -wide * shape[:, 0], height + size * shape[:, 1]], 1)
     uv = np.stack([0.5 + 0.5 * shape[:, 0], 0.5 - 0.5 * shape[:, 1]], 1)
-    fan = [[0, k, k + 1, k + 1] for k in range(1, sides - 1)]
+    # As an array: NumPy takes a list of lists for a tuple until 1.23.
+    fan = np.array([[0, k, k + 1, k + 1] for k in range(1, sides - 1)])
     if sides == 4:
-        fan = [[0, 1, 2, 3]]
+        fan = np.array([[0, 1, 2, 3]])
     front = polygons(ring[fan], ID['traffic sign'], uv=uv[fan], material=Material.PICTURE,
                      params=(number, 0, 0, 0, 0, 0))  # fmt: skip
-    back = polygons((ring + np.array((0.02, 0, 0)))[np.array(fan)[:, [0, 3, 2, 1]]] if sides == 4
-                    else (ring + np.array((0.02, 0, 0)))[np.array(fan)[:, [0, 2, 1, 1]]],
+    back = polygons((ring + np.array((0.02, 0, 0)))[fan[:, [0, 3, 2, 1]]] if sides == 4
+                    else (ring + np.array((0.02, 0, 0)))[fan[:, [0, 2, 1, 1]]],
                     ID['traffic sign'], color=(0.3, 0.3, 0.3))  # fmt: skip
     return concatenate([front, back])
 
@@ -170,7 +171,7 @@ def _slab(
     low = np.array([start - half, end - half, end + half, start + half])
     high = low + np.array((0, 0, height))
     corners = np.concatenate([low, high])
-    faces = [[0, 1, 5, 4], [1, 2, 6, 5], [2, 3, 7, 6], [3, 0, 4, 7], [4, 5, 6, 7]]
+    faces = np.array([[0, 1, 5, 4], [1, 2, 6, 5], [2, 3, 7, 6], [3, 0, 4, 7], [4, 5, 6, 7]])
     return polygons(corners[faces], label, **look)
 
 

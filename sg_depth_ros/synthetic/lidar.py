@@ -12,7 +12,7 @@ from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from sg_depth_ros.synthetic.drive import StreetFrame
 from sg_depth_ros.synthetic.mesh import Mesh
@@ -23,10 +23,8 @@ _FORWARDS = np.array([[0, -1.0, 0], [0, 0, -1.0], [1.0, 0, 0]])
 """From the LiDAR's axes (x forward, y left, z up) to optical ones (x right, y down, z forward)."""
 
 
-class LidarOptions(BaseModel):
+class LidarOptions(BaseModel, extra='forbid', frozen=True):
     """A LiDAR's rays, noise and place; by default 64 beams, seen by the camera."""
-
-    model_config = ConfigDict(frozen=True, extra='forbid')
 
     rings: Annotated[int, Field(ge=2, le=256)] = 64
     elevation: tuple[float, float] = (-24.8, 2.0)

@@ -4,9 +4,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 Area = Literal['urban', 'residential', 'country', 'highway']
 Light = Literal['sunny', 'overcast', 'hazy', 'dusk', 'rain', 'night']
@@ -18,14 +18,21 @@ def _ordered(values: tuple[float, float]) -> tuple[float, float]:
     return values
 
 
-Range = Annotated[tuple[float, float], AfterValidator(_ordered)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
+def _check() -> Any:
+    """Give pydantic 2's check; robots have pydantic 1, and draw a street of defaults alone."""
+    try:
+        from pydantic import AfterValidator
+    except ImportError:
+        return None
+    return AfterValidator(_ordered)
 
 
-class StreetOptions(BaseModel):
+# Each number below has a Field of its own, since pydantic 1 keeps the default in it.
+Range = Annotated[tuple[float, float], _check()]
+
+
+class StreetOptions(BaseModel, extra='forbid', frozen=True):
     """Settings of a clip; ranges are drawn from uniformly, once for each seed."""
-
-    model_config = ConfigDict(frozen=True, extra='forbid')
 
     areas: dict[Area, float] = {
         'urban': 0.35,
@@ -43,13 +50,13 @@ class StreetOptions(BaseModel):
         'night': 0.07,
     }
     """Weights with which light and weather are drawn."""
-    left_hand_traffic: Fraction = 0.1
+    left_hand_traffic: Annotated[float, Field(ge=0, le=1)] = 0.1
     """Share of clips that drive on the left."""
-    follow_probability: Fraction = 0.15
+    follow_probability: Annotated[float, Field(ge=0, le=1)] = 0.15
     """Share of clips in which a vehicle ahead moves at exactly the ego's speed."""
-    lead_probability: Fraction = 0.35
+    lead_probability: Annotated[float, Field(ge=0, le=1)] = 0.35
     """Share of the other clips in which traffic in the ego's own lane starts in view."""
-    queue_probability: Fraction = 0.0
+    queue_probability: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Share of the remaining clips that creep in a queue, with vehicles close by in all lanes."""
     traffic_density: Annotated[float, Field(ge=0, le=3)] = 1.0
     """Factor on the number of moving vehicles and people."""
@@ -61,7 +68,7 @@ class StreetOptions(BaseModel):
     """Factor on the number of trees and hedges."""
     furniture_density: Annotated[float, Field(ge=0, le=3)] = 1.0
     """Factor on the number of poles, signs and traffic lights."""
-    texture_randomness: Fraction = 0.15
+    texture_randomness: Annotated[float, Field(ge=0, le=1)] = 0.15
     """Share of surfaces with a colour from anywhere instead of from its class."""
     camera_height: Range = (1.4, 1.8)
     """Metres above the road."""
@@ -77,11 +84,11 @@ class StreetOptions(BaseModel):
     """0 is straight, 1 has curves down to a radius of about 60 m in town."""
     speed: Range | None = None
     """Cruising speed in m/s; by the kind of street when absent."""
-    stop_probability: Fraction = 0.15
+    stop_probability: Annotated[float, Field(ge=0, le=1)] = 0.15
     """Chance, every ten seconds, that the ego brakes to a stop and drives on."""
     sensor_noise: Annotated[float, Field(ge=0, le=0.1)] = 0.006
     """Standard deviation of the image noise, of the full range."""
     blur: Annotated[float, Field(ge=0, le=3)] = 0.45
     """Standard deviation of the lens's point spread in pixels."""
-    vignetting: Fraction = 0.15
+    vignetting: Annotated[float, Field(ge=0, le=1)] = 0.15
     """How much darker the corners may be."""

@@ -123,9 +123,8 @@ def make_hedge(
     high[:, :2] = center[:2] + (high[:, :2] - center[:2]) * 0.985
     green = np.array(_GREENS[int(rng.integers(3))]) * rng.uniform(0.6, 1.2)
     seed = rng.uniform(0, 50)
-    from_quads = np.concatenate([low, high])[[[0, 1, 5, 4], [1, 2, 6, 5], [2, 3, 7, 6],
-                                              [3, 0, 4, 7], [4, 5, 6, 7]]]  # fmt: skip
-    body = polygons(from_quads, ID['vegetation'], color=green * 0.8,
+    faces = np.array([[0, 1, 5, 4], [1, 2, 6, 5], [2, 3, 7, 6], [3, 0, 4, 7], [4, 5, 6, 7]])
+    body = polygons(np.concatenate([low, high])[faces], ID['vegetation'], color=green * 0.8,
                     params=(0.45, 0.55, 0, 0, 0, seed))  # fmt: skip
     count = int(length * 2.2)
     share = rng.uniform(0, 1, count)[:, None]

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from sg_depth_ros.documents import DocumentError, parse_yaml, read_text
 from sg_depth_ros.networks.encoder import STRIDES
 from sg_depth_ros.training.progress import say
 from sg_depth_ros.training.schedule import Length
@@ -73,12 +73,7 @@ def load_settings(model: type[T], path: str | Path, overrides: Sequence[str] = (
     :param overrides: ``key=value``, ``outer.inner=value`` or ``list.0.key=value``; values are YAML
     :raises ValueError: that names every unknown, missing or bad key
     """
-    try:
-        values = yaml.safe_load(Path(path).read_text()) or {}
-    except OSError as error:
-        raise ValueError(f'{path} cannot be read ({error.strerror}); give a YAML file') from error
-    except yaml.YAMLError as error:
-        raise ValueError(f'{path} is not YAML: {error}') from error
+    values = parse_yaml(read_text(path), str(path)) or {}
     return check_settings(model, values, overrides, str(path))
 
 
@@ -175,9 +170,9 @@ def _override(values: Any, override: str) -> str:
         for name in outer:
             is_list = isinstance(values, list)
             values = values[int(name)] if is_list else values.setdefault(name, {})
-        values[int(last) if isinstance(values, list) else last] = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ValueError(f'{override!r} gives no YAML value: {error}') from error
+        values[int(last) if isinstance(values, list) else last] = parse_yaml(text, repr(override))
+    except DocumentError:
+        raise
     except (AttributeError, IndexError, TypeError, ValueError) as error:
         raise ValueError(
             f'{key} is no setting of this configuration ({error}); it was on the command line'

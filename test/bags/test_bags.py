@@ -20,6 +20,7 @@ from sg_depth_ros.bags import (
     point_cloud_message,
     static_transform_message,
 )
+from sg_depth_ros.bags.messages import header, make, typestore
 from sg_depth_ros.bags.transforms import quaternion_from_rotation, rotation_from_quaternion
 from sg_depth_ros.geometry.camera import PinholeCamera
 
@@ -416,3 +417,25 @@ def test_real_bags() -> None:
         assert inside.mean() > 0.95
     with BagReader(DATA / 'bags' / 'kitti_city' / 'kitti_city.mcap') as bag:
         assert sum(1 for _ in bag.messages(['/camera/image_rect/compressed'])) == 91
+
+
+def test_latched_topics_keep_that_in_the_bag(tmp_path: Path) -> None:
+    from rosbags.interfaces import QosDurability
+    from rosbags.rosbag2 import Reader
+
+    # A message that rosbags does not know by itself.
+    kind = 'vision_msgs/msg/LabelInfo'
+    road = make('vision_msgs/msg/VisionClass', class_id=3, class_name='road')
+    message = make(kind, header=header(7, ''), class_map=[road], threshold=0.5)
+    raw = typestore().serialize_cdr(message, kind)
+    with BagWriter(tmp_path / 'bag') as bag:
+        bag.write_raw('/semantic/label_info', kind, raw, 7, latched=True)
+        bag.write_raw('/semantic/other', kind, raw, 8)
+    with Reader(tmp_path / 'bag') as reader:
+        profiles = {c.topic: c.ext.offered_qos_profiles for c in reader.connections}
+        (profile,) = profiles['/semantic/label_info']
+        assert profile.durability == QosDurability.TRANSIENT_LOCAL
+        assert not profiles['/semantic/other']
+    with BagReader(tmp_path / 'bag') as reader:
+        back = next(reader.messages(['/semantic/label_info'])).message
+        assert [(c.class_id, c.class_name) for c in back.class_map] == [(3, 'road')]

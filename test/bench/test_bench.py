@@ -12,6 +12,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+pytest.importorskip('typer', reason='typer is not installed')
+
 from formula import BundleMaker
 from rich.console import Console
 from typer.testing import CliRunner

@@ -5,9 +5,11 @@ from __future__ import annotations
 import datetime
 import hashlib
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from formula import manifest_fields
@@ -21,6 +23,7 @@ from sg_depth_ros.bundle import (
     storage,
     write_bundle,
 )
+from sg_depth_ros.bundle.external_data import external_files
 from sg_depth_ros.bundle.labels import CITYSCAPES
 
 METRIC = {
@@ -237,3 +240,87 @@ def test_the_card_says_what_the_scale_is(
     assert f'in\n{unit}, between 0.1 and 100' in card
     assert limit in card
     assert 'data: street' in card
+
+
+@pytest.mark.parametrize(
+    ('change', 'key'),
+    [
+        (lambda v: v.update(format_version=True), 'format_version'),
+        (lambda v: v['input'].update(width=True), 'input.width'),
+        (lambda v: v['labels'][1].update(id=True), 'labels.1.id'),
+        (lambda v: v['labels'][0].update(color=[True, 0, 0]), 'labels.0.color.0'),
+        (lambda v: v['depth'].update(min=True), 'depth.min'),
+    ],
+)
+def test_true_is_no_number(
+    bundle: Bundle, change: Callable[[dict[str, Any]], object], key: str
+) -> None:
+    rewrite(bundle, change)
+    with pytest.raises(BundleError, match=f'{key} is wrong: found true or false'):
+        load_bundle(bundle.path)
+
+
+def test_depth_without_end_is_refused(bundle: Bundle) -> None:
+    rewrite(bundle, lambda v: v['depth'].update(max=float('inf')))
+    with pytest.raises(BundleError, match=r'depth\.max is wrong'):
+        load_bundle(bundle.path)
+
+
+def test_a_provenance_that_stands_for_billions_of_values_is_refused(bundle: Bundle) -> None:
+    file = bundle.path / 'bundle.yaml'
+    text = file.read_text()
+    names = 'abcdefghi'
+    laughs = 'provenance:\n  a: &a [x, x, x, x, x, x, x, x, x]\n' + ''.join(
+        f'  {name}: &{name} [{", ".join([f"*{before}"] * 9)}]\n'
+        for before, name in pairwise(names)
+    )
+    start = text.index('provenance:')
+    rest = text[start:].splitlines(keepends=True)[1:]
+    end = next(i for i, line in enumerate(rest) if not line.startswith(' '))
+    file.write_text(text[:start] + laughs + ''.join(rest[end:]))
+    with pytest.raises(BundleError, match='too much for this file'):
+        load_bundle(bundle.path)
+
+
+def external_graph(name: bytes) -> bytes:
+    onnx = pytest.importorskip('onnx')
+    tensor = onnx.numpy_helper.from_array(np.ones(300, np.float32), 'w')
+    onnx.external_data_helper.set_external_data(tensor, location=name.decode())
+    tensor.ClearField('raw_data')
+    nodes = [onnx.helper.make_node('Identity', ['w'], ['y'])]
+    out = onnx.helper.make_tensor_value_info('y', onnx.TensorProto.FLOAT, [300])
+    graph = onnx.helper.make_graph(nodes, 'g', [], [out], [tensor])
+    return onnx.helper.make_model(graph).SerializeToString()
+
+
+def test_weights_in_other_files_are_refused(bundle: Bundle, tmp_path: Path) -> None:
+    graph = external_graph(b'../../weights.bin')
+    with pytest.raises(BundleError, match=r'depth\.onnx keeps weights in another file \(\.\./'):
+        write_bundle(tmp_path / 'new', manifest_fields(), b's', graph)
+    assert not (tmp_path / 'new').exists()
+    bundle.depth_onnx.write_bytes(graph)
+    digest = hashlib.sha256(graph).hexdigest()
+    rewrite(bundle, lambda v: v['files'].update({'depth.onnx': digest}))
+    with pytest.raises(BundleError, match='keeps weights in another file'):
+        load_bundle(bundle.path)
+
+
+def test_weights_are_looked_for_wherever_a_graph_can_have_them() -> None:
+    onnx = pytest.importorskip('onnx')
+    model = onnx.load_from_string(external_graph(b'w.bin'))
+    tensor = model.graph.initializer[0]
+    inner = onnx.helper.make_graph([], 'inner', [], [], [tensor])
+    places = {
+        'constant': onnx.helper.make_node('Constant', [], ['c'], value=tensor),
+        'branch': onnx.helper.make_node('If', ['y'], ['z'], then_branch=inner, else_branch=inner),
+    }
+    for node in places.values():
+        other = onnx.helper.make_model(onnx.helper.make_graph([node], 'g', [], []))
+        assert set(external_files(other.SerializeToString())) == {'w.bin'}
+    function = onnx.helper.make_function(
+        'd', 'F', [], ['c'], [places['constant']], [onnx.helper.make_opsetid('', 18)]
+    )
+    empty = onnx.helper.make_graph([], 'g', [], [])
+    other = onnx.helper.make_model(empty, functions=[function])
+    assert external_files(other.SerializeToString()) == ['w.bin']
+    assert external_files(b'no graph') == []

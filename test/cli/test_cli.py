@@ -9,6 +9,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+
+pytest.importorskip('typer', reason='typer is not installed')
+
 import typer
 from formula import BundleMaker
 
@@ -67,6 +70,12 @@ def test_missing_extra_is_named(arguments: tuple[str, ...], blocked: str, extra:
     assert result.returncode == 1
     assert f'pip install "sg_depth_ros[{extra}]"' in result.stderr
     assert 'Traceback' not in result.stderr
+
+
+def test_inputs_are_recorded_only_into_a_record() -> None:
+    result = run('replay', 'bag', '--out', 'out', '--record-inputs')
+    assert result.returncode == 2
+    assert 'found no --record; name the new bag with it' in result.stderr
 
 
 def test_errors_are_one_sentence_unless_debugging(tmp_path: Path) -> None:
@@ -151,6 +160,17 @@ def test_a_second_signal_does_not_disturb_the_end() -> None:
     assert ended.value.exit_code == 128 + signal.SIGHUP
 
 
+def test_a_library_that_makes_an_exit_of_a_signal_does_not_hide_it() -> None:
+    with pytest.raises(typer.Exit) as ended, ended_in_order():
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except KeyboardInterrupt:
+            sys.exit(1)
+    assert ended.value.exit_code == 128 + signal.SIGTERM
+    with pytest.raises(SystemExit, match='3'), ended_in_order():
+        sys.exit(3)
+
+
 def test_numbers_of_a_replay_show_brackets_and_reasons(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -199,3 +219,21 @@ def test_predict_and_info_end_to_end(tmp_path: Path, formula_bundle: Bundle) -> 
 def test_info_shows_brackets_as_they_are(make_bundle: BundleMaker) -> None:
     shown = run('info', str(make_bundle(description='Of [street], [/kitti].').path))
     assert 'formula: Of [street], [/kitti].' in shown.stdout, shown.stderr
+
+
+def test_predict_says_what_it_left_out_and_ends_with_1(
+    tmp_path: Path, formula_bundle: Bundle
+) -> None:
+    source = tmp_path / 'in'
+    source.mkdir()
+    cv2.imwrite(str(source / 'a.png'), np.full((20, 30, 3), 90, np.uint8))
+    (source / 'b.png').write_bytes((source / 'a.png').read_bytes()[:-20])
+    arguments = ('--out', str(tmp_path / 'out'), '--bundle', str(formula_bundle.path))
+    done = run('predict', str(source), *arguments)
+    assert done.returncode == 1
+    assert '1 images written' in done.stdout
+    assert 'no --camera: depth is that of a camera whose focal length is' in done.stdout
+    assert '1 skipped:\n  b.png: the PNG image of' in done.stdout
+    assert 'Traceback' not in done.stderr
+    (source / 'b.png').unlink()
+    assert run('predict', str(source), *arguments).returncode == 0

@@ -12,6 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
+pytest.importorskip('typer', reason='typer is not installed')
+
 from formula import BundleMaker
 from typer.testing import CliRunner, Result
 

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import json
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,9 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pytest
+
+pytest.importorskip('typer', reason='typer is not installed')
+
 from evaluation_worlds import CAMERA, image_to_depth
 from typer.testing import CliRunner
 
@@ -240,3 +244,22 @@ def test_nothing_of_an_earlier_evaluation_stays(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(FolderSource, 'frames', lambda *_: iter(()))
     assert invoke('folder', folder, '--bundle', 'truth', '--out', out).exit_code == 1
     assert {path.name for path in out.iterdir()} == {'frames.jsonl', 'notes.txt'}
+
+
+def test_a_full_disk_is_said_with_the_file_and_how_to_go_on(folder, tmp_path):
+    """A process whose files cannot grow over 4 KB, as on a disk that is full."""
+    program = 'from sg_depth_ros.cli.main import main; main()'
+    words = ('evaluate', 'folder', folder, '--bundle', 'truth', '--out', tmp_path / 'out')
+    result = subprocess.run(
+        [sys.executable, '-c', program, *map(str, words)],
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096)),
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 1
+    [line] = result.stderr.strip().splitlines()
+    assert re.fullmatch(r'error: .*/out/frames\.jsonl cannot be written \(.*\); make room.*', line)
+    # The frames that were whole are there, and the run can be taken up again.
+    again = invoke(*words[1:], '--resume')
+    assert again.exit_code == 0, again.output
+    assert figures(tmp_path / 'out')['frames'] == 4

@@ -177,6 +177,8 @@ def test_without_any_engine_the_error_lists_each_with_its_cure(
 def test_no_build_is_silent(
     formula_bundle: Bundle, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    pytest.importorskip('openvino')
+
     def build(bundle: Bundle, options: EngineOptions) -> Engine:
         assert options.progress('timing', 0.0) and options.progress('timing', 0.5)
         raise RuntimeError('enough')
@@ -239,6 +241,7 @@ def test_graphs_that_do_not_fit_are_the_bundles_fault(
 def test_a_manifest_of_another_size_is_the_bundles_fault(
     make_bundle: BundleMaker, kind: str
 ) -> None:
+    pytest.importorskip('openvino' if kind == 'auto' else kind)
     bundle = make_bundle(input={'width': 64, 'height': 16})
     with pytest.raises(BundleError, match=r'segmentation\.onnx has the inputs image uint8'):
         create_engine(bundle, kind, threads=1)

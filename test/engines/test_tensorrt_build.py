@@ -381,6 +381,42 @@ def test_without_tensorrt_the_message_says_how_to_get_it(
         make_orders(formula_bundle)
 
 
+@pytest.mark.parametrize(
+    ('source', 'problem'),
+    [
+        (None, "No module named 'tensorrt'"),
+        (
+            'raise OSError("libnvinfer.so.10: cannot open")',
+            'cannot load its libraries: libnvinfer',
+        ),
+    ],
+    ids=['type stubs alone', 'no libraries'],
+)
+def test_what_is_no_tensorrt_is_as_if_it_were_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str | None, problem: str
+) -> None:
+    """tensorrt-stubs installs a folder of that name, which Python takes for a package."""
+    folder = tmp_path / 'tensorrt'
+    folder.mkdir()
+    if source:
+        (folder / '__init__.py').write_text(source)
+    monkeypatch.delitem(sys.modules, 'tensorrt', raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ImportError, match=problem) as caught:
+        load_flavour('tensorrt')
+    assert caught.value.name == 'tensorrt'
+    monkeypatch.delitem(sys.modules, 'tensorrt', raising=False)
+
+
+def test_engines_of_a_tensorrt_that_is_too_old_now_are_stale(
+    formula_bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = SimpleNamespace(__version__='8.6.1')
+    monkeypatch.setitem(sys.modules, 'tensorrt', old)
+    key = dataclasses.replace(order(formula_bundle).key, flavour='tensorrt')
+    assert staleness(key) == 'stale: found TensorRT 8.6.1, expected 10 or later; update it'
+
+
 @pytest.mark.parametrize('text', ['89', '8.', 'x.y', ''])
 def test_bad_capabilities_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match='a compute capability is a number such as'):

@@ -74,7 +74,7 @@ def builds_in_every_precision(file: Path) -> None:
     whole = build_plan(FLAVOUR, prepare_graph(file), 'fp32', go_on, (8, 9)).data
     half = build_plan(FLAVOUR, prepare_graph(file, halve=True), 'fp16', go_on, (12, 0)).data
     assert len(half) < 0.8 * len(whole)
-    graph = prepare_graph(in_eight_bits(file), float_depthwise=FLAVOUR.fills_depthwise)
+    graph = prepare_graph(in_eight_bits(file))
     eight_bits = build_plan(FLAVOUR, graph, 'int8', go_on, (8, 9))
     check_eight_bits(eight_bits.products)
     assert len(eight_bits.data) < len(whole)

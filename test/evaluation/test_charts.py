@@ -1,10 +1,12 @@
 # Copyright 2026 The sg_depth_ros authors
 # SPDX-License-Identifier: Apache-2.0
+import html
+
 import pytest
 
 from sg_depth_ros.evaluation.charts import make_charts
 
-pytest.importorskip('matplotlib')
+pytest.importorskip('matplotlib', '3.7')
 
 
 def charts(distances, stamps=(0.0, 0.1, 0.2)):
@@ -34,3 +36,12 @@ def test_frames_are_numbered_where_time_begins_anew():
     assert '>time, s<' in charts({'a': ['0-10']})['Error over time']
     for stamps in ((0.0, 0.1, 0.0, 0.1), (None, None)):
         assert '>frame<' in charts({'a': ['0-10']}, stamps)['Error over time']
+
+
+def test_names_are_shown_as_they_are():
+    """Neither taken for formulas, of which half is an error, nor hidden for their first sign."""
+    names = [r'$\frac{1$', 'costs $5 or $6', '_mine', 'a<b>&"c"']
+    for text in charts({name: ['0-10'] for name in names}).values():
+        shown = ''.join(text.split())
+        for name in names:
+            assert html.escape(name, quote=False).replace(' ', '') in shown

@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 
-from sg_depth_ros.evaluation.confidence import block_length, bootstrap_mean, paired_bootstrap
+from sg_depth_ros.evaluation.confidence import (
+    block_length,
+    bootstrap_mean,
+    paired_bootstrap,
+    resampled_means,
+)
 
 
 def test_interval_of_independent_values_is_that_of_the_normal():
@@ -55,3 +60,8 @@ def test_missing_values():
 
 def test_block_length():
     assert [block_length(n) for n in (1, 8, 38, 697)] == [1, 2, 3, 9]
+
+
+@pytest.mark.parametrize('block', [1, 2, 3, 4, 7])
+def test_a_resample_is_as_long_as_the_original(block):
+    assert resampled_means(np.full(7, 3.0), block, 0) == pytest.approx(3.0)

@@ -66,6 +66,7 @@ def test_camvid_mapping_covers_all_labels_and_classes():
     ],
 )
 def test_bad_mappings(tmp_path, text, match):
+    pytest.importorskip('pydantic', '2')
     (tmp_path / 'mapping.yaml').write_text(text, encoding='latin-1')
     with pytest.raises(EvaluationError, match=match):
         read_mapping(tmp_path / 'mapping.yaml')
@@ -104,5 +105,5 @@ def test_folder_complains_clearly(camvid):
     with pytest.raises(EvaluationError, match="'sky', the model has road"):
         mapping_table(mapping, CITYSCAPES[:2])
     (camvid / 'labels/b.png').unlink()
-    with pytest.raises(ImageFileError, match=r'b\.png: found no image'):
+    with pytest.raises(ImageFileError, match=r'b\.png cannot be read'):
         evaluate_segmentation(camvid, read_mapping(CAMVID), CITYSCAPES, lambda i: i[..., 0])

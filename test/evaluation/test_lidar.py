@@ -56,3 +56,11 @@ def test_sky_and_smooth_ground_stay():
 def test_wide_sky_stays_without_a_warning():
     depth = np.full((30, 30), np.inf, np.float32)
     assert np.array_equal(remove_occluded(depth), depth)
+
+
+def test_a_return_from_infinitely_far_is_none():
+    """A LiDAR says so of a beam that did not come back; NaN of one that it is not sure of."""
+    rows, columns = np.array([0, 0, 1, 1]), np.array([0, 1, 0, 0])
+    depth = splat_nearest(rows, columns, np.array([np.inf, np.nan, np.inf, 5.0]), 2, 2)
+    assert depth[1, 0] == 5
+    assert np.isnan(depth).sum() == 3

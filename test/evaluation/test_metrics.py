@@ -192,3 +192,16 @@ def test_mean_weighs_images_equally_and_skips_nan(truth):
     ]
     assert mean_errors(errors).abs_rel == pytest.approx(0.15, rel=1e-5)
     assert math.isnan(mean_errors([]).abs_rel)
+
+
+def test_sky_and_holes_do_not_move_the_scale():
+    truth = np.full((1, 9), 2.0)
+    prediction = np.array([[1, 1, 1, np.inf, np.inf, np.inf, np.inf, np.inf, np.inf]])
+    compared = compare_depth(truth, prediction)
+    # Sky is far too far, but the scale is that of what has depth.
+    assert (compared.scale, compared.median_ratio, compared.coverage) == (2, 2, 1)
+    assert compared.prediction_n.tolist() == [2, 2, 2, 80, 80, 80, 80, 80, 80]
+    prediction[0, 3:] = [0, -1, -np.inf, np.nan, 1, 1]
+    compared = compare_depth(truth, prediction)
+    assert (compared.scale, compared.coverage) == (2, 5 / 9)
+    assert compared.where_hw.tolist() == [[True] * 3 + [False] * 4 + [True] * 2]

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import numpy as np
 import pytest
-from evaluation_worlds import CAMERA, image_to_depth, road
+from evaluation_worlds import CAMERA, image_to_depth, road, write_red_bundle
 
 from sg_depth_ros.evaluation.baselines import Constant, DepthStatistics, RowPrior
 from sg_depth_ros.evaluation.frames import EvaluationError, Frame
@@ -116,3 +116,21 @@ def test_prior_fills_rows_without_truth_and_any_height():
 def test_one_frame_cannot_be_left_out():
     with pytest.raises(EvaluationError, match='2 or more'):
         DepthStatistics([('a', DEPTH)])
+
+
+def test_a_bundle_gives_metres_by_the_height_of_the_camera(tmp_path):
+    """The camera is 1.5 m over the road of that world: said to be 3 m, all is twice as far."""
+    bundle = write_red_bundle(tmp_path, near_label=0)
+    image, depth = road()
+    frame = Frame('a', image, depth, CAMERA)
+    plain = BundleModel(bundle, 'onnxruntime').predict(frame).depth
+    model = BundleModel(bundle, 'onnxruntime', camera_height=3.0)
+    assert 'camera 3 m over the road' in model.identity
+    assert model.predict(frame).depth == pytest.approx(2 * plain, rel=0.02)
+    # Where no road is seen, the factor of the frame before holds.
+    wall = Frame('b', np.full_like(image, 32), depth, CAMERA)
+    assert model.predict(wall).depth == pytest.approx(np.full(depth.shape, 2 * 8.0), rel=0.02)
+    blind = BundleModel(bundle, 'onnxruntime', camera_height=3.0).predict(wall)
+    assert np.isnan(blind.depth).all()
+    with pytest.raises(EvaluationError, match='without intrinsics'):
+        model.predict(Frame('c', image, depth))

@@ -132,3 +132,24 @@ def test_flip_predicts_the_mirrored_image_and_camera():
     assert 1 / output.depth[0, 10:-10] == pytest.approx(0.1 + 0.001 * 47.5, rel=1e-5)
     assert output.seconds == 1.0
     assert predict(model, frame, make_protocol('eigen-raw')).seconds == 0.5
+
+
+def test_a_model_may_use_its_memory_again():
+    """The first prediction must not become the second, as of an engine with one output buffer."""
+
+    class Reusing:
+        name, identity, uses_image = 'reusing', 'x', True
+        depth = np.empty((4, 8), np.float32)
+        labels = np.empty((4, 8), np.uint8)
+
+        def predict(self, frame):
+            self.depth[:] = frame.image[..., 0]
+            self.labels[:] = frame.image[..., 0]
+            return Output(self.depth, self.labels)
+
+    ramp = np.repeat(np.tile(np.arange(1, 9, dtype=np.uint8), (4, 1))[..., None], 3, 2)
+    frame = Frame('a', ramp, np.ones((4, 8), np.float32))
+    output = predict(Reusing(), frame, make_protocol('dense', flip=True))
+    # Each pixel has its own value from both sides.
+    np.testing.assert_allclose(output.depth, ramp[..., 0], rtol=1e-6)
+    np.testing.assert_array_equal(output.labels, ramp[..., 0])

@@ -59,3 +59,16 @@ def test_what_is_no_depth_is_refused(tmp_path):
         bag.write(DEPTH_TOPIC, image_message(depth, 1, 'camera'), 1)
     with pytest.raises(EvaluationError, match='expected 32FC1'):
         RecordedModel(tmp_path / 'millimetres', 'node', 'x').predict(frame(1))
+
+
+def test_rows_may_be_longer_than_the_image(tmp_path):
+    """Publishers pad rows to multiples of their own."""
+    depth = image_message(np.arange(24, dtype=np.float32).reshape(4, 6), 7, 'camera')
+    labels = image_message(np.arange(24, dtype=np.uint8).reshape(4, 6), 7, 'camera')
+    depth.width = labels.width = 5
+    with BagWriter(tmp_path / 'bag') as bag:
+        bag.write(DEPTH_TOPIC, depth, 7)
+        bag.write(LABELS_TOPIC, labels, 7)
+    output = RecordedModel(tmp_path / 'bag', 'node', 'x').predict(frame(7))
+    np.testing.assert_array_equal(output.depth, np.arange(24).reshape(4, 6)[:, :5])
+    np.testing.assert_array_equal(output.labels, np.arange(24).reshape(4, 6)[:, :5])

@@ -21,7 +21,7 @@ from sg_depth_ros.evaluation.session import ModelFactory, ModelOptions, RunOptio
 from sg_depth_ros.evaluation.session import report as report_on
 from sg_depth_ros.evaluation.sources.bag import BagSource
 from sg_depth_ros.evaluation.sources.folder import FolderSource
-from sg_depth_ros.evaluation.summary import broken_limits, parse_limits
+from sg_depth_ros.evaluation.summary import ERRORS, broken_limits, parse_limits, summarise
 
 PROTOCOL = make_protocol('dense', 'none')
 
@@ -34,6 +34,8 @@ def evaluate_folder(folder, out, first, compare=(), with_report=False, **options
     run_options = RunOptions(out, **options)
     measured = measure(source, models, protocol, run_options)
     if with_report:
+        pytest.importorskip('jinja2')
+        pytest.importorskip('matplotlib', '3.7')
         report_on(measured, source, models[0], protocol, run_options)
     return measured.summary
 
@@ -230,3 +232,18 @@ def test_report_in_a_browser(report, tmp_path):
     assert pixels[:400].std() > 5
     assert (np.ptp(pixels[700:], axis=2) > 60).sum() > 2000
     assert np.mean(np.abs(pixels - pixels[0, 0]).sum(2) < 12) > 0.5
+
+
+def test_the_worst_frames_shown_are_no_neighbours():
+    """A drive gets worse frame by frame: its last three would be one picture three times."""
+
+    def record(index):
+        errors = {name: index / 100 for name in (*ERRORS, 'coverage', 'median_ratio', 'scale')}
+        scores = {'all': {**errors, 'coverage': 1.0, 'pixels': 10}, 'seconds': None}
+        parts = {'classes': {}, 'distances': {}, 'parts': {}}
+        return {'name': str(index), 'labels': None, 'models': {'a': {**scores, **parts}}}
+
+    settings = {'models': {'a': 'x'}, 'dataset': 'drive', 'frames': 100}
+    summary = summarise([record(index) for index in range(100)], settings, PROTOCOL)
+    assert summary['worst'] == ['99', '94', '89']
+    assert summary['best'] == ['0', '5', '10']

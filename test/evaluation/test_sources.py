@@ -1,5 +1,6 @@
 # Copyright 2026 The sg_depth_ros authors
 # SPDX-License-Identifier: Apache-2.0
+import dataclasses
 import os
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from evaluation_worlds import CAMERA, LIDAR_IN_CAMERA, lidar_points, road, write_bag
 
+from sg_depth_ros.bags import BagReader, BagWriter
 from sg_depth_ros.evaluation.frames import EvaluationError
 from sg_depth_ros.evaluation.metrics import compute_depth_errors
 from sg_depth_ros.evaluation.sources.bag import BagSource
@@ -277,3 +279,62 @@ def test_real_bag_projects_like_the_real_folder():
         )[:, rows, columns]
         near = np.abs(window - given[rows, columns]) < 0.01
         assert near.any(0).mean() > 0.95
+
+
+def changed(bag, path, topic, change):
+    """Copy a bag, with every message of one topic changed."""
+    with BagReader(bag) as source, BagWriter(path) as out:
+        for item in source.messages(source.topics):
+            message = change(item.message) if item.topic == topic else item.message
+            out.write(item.topic, message, item.recorded_ns)
+    return path
+
+
+def test_bag_draws_no_truth_at_a_size_that_the_images_do_not_have(bag, tmp_path, monkeypatch):
+    """It would take gigabytes for each sweep, before an image tells that it is wrong."""
+    with BagReader(bag) as reader:
+        topic = reader.camera_info_topic()
+    tall = changed(bag, tmp_path / 'tall', topic, lambda m: dataclasses.replace(m, height=400))
+    monkeypatch.setattr('sg_depth_ros.evaluation.sources.bag.project_points', None)
+    with pytest.raises(EvaluationError, match='its camera_info is for 96x400'):
+        BagSource(tall)
+
+
+def test_bag_names_the_sweep_whose_fields_are_none(bag, tmp_path):
+    def change(cloud):
+        fields = [dataclasses.replace(cloud.fields[0], datatype=255), *cloud.fields[1:]]
+        return dataclasses.replace(cloud, fields=fields)
+
+    with BagReader(bag) as reader:
+        [topic] = reader.topics_of('sensor_msgs/msg/PointCloud2')
+    broken = changed(bag, tmp_path / 'broken', topic, change)
+    with pytest.raises(EvaluationError, match=f'^{topic} at .*datatype 255, expected 1 to 8'):
+        BagSource(broken)
+
+
+def test_bag_of_a_fisheye_without_coefficients_is_noted(tmp_path):
+    bag = write_bag(tmp_path / 'raw', camera='/camera/image_raw')
+    with BagReader(bag) as reader:
+        topic = reader.camera_info_topic()
+    bent = changed(
+        bag,
+        tmp_path / 'bent',
+        topic,
+        lambda m: dataclasses.replace(m, distortion_model='equidistant', d=np.zeros(4)),
+    )
+    notes = BagSource(bent).notes
+    assert any('does not look rectified' in note for note in notes)
+
+
+def test_folder_reads_what_spreadsheets_save(folder):
+    table = folder / 'intrinsics.csv'
+    if not table.is_file():
+        names = FolderSource(folder).names()
+        rows = [f'{name},{CAMERA.fx},{CAMERA.fy},{CAMERA.cx},{CAMERA.cy}' for name in names]
+        table.write_text('\n'.join(['name,fx,fy,cx,cy', *rows]))
+    table.write_bytes(b'\xef\xbb\xbf' + table.read_bytes().replace(b'\n', b'\r\n'))
+    source = FolderSource(folder)
+    assert next(iter(source.frames(source.names()))).camera == CAMERA
+    table.write_text('name,fx,fy,cx\n')
+    with pytest.raises(EvaluationError, match=r'intrinsics\.csv: there is no column cy'):
+        FolderSource(folder)

@@ -241,10 +241,25 @@ def test_truncated_compressed_images_are_refused(extension):
         decode_compressed(data[: len(data) // 2])
 
 
-@pytest.mark.parametrize('data', [b'', b'no image', b'\xff\xd8\xff\xd9'])
-def test_what_is_no_image_is_refused(data):
-    with pytest.raises(ImageError, match='no image that OpenCV can read'):
+@pytest.mark.parametrize(
+    ('data', 'message'),
+    [
+        (b'', '0 bytes that are neither JPEG nor PNG'),
+        (b'no image', '8 bytes that are neither JPEG nor PNG'),
+        (b'\xff\xd8\xff\xd9', 'holds no picture'),
+        (b'\xff\xd8', 'truncated'),
+        (b'\x89PNG', 'truncated'),
+    ],
+)
+def test_what_is_no_image_is_refused(data, message):
+    with pytest.raises(ImageError, match=message):
         decode_compressed(data, 'jpeg')
+
+
+@pytest.mark.parametrize('extension', ['.bmp', '.webp', '.tiff', '.ppm'])
+def test_only_jpeg_and_png_are_decoded(rgb, extension):
+    with pytest.raises(ImageError, match='neither JPEG nor PNG; convert'):
+        decode_compressed(compressed(extension, rgb), 'jpeg')
 
 
 def test_depth_is_not_colour():

@@ -4,6 +4,7 @@
 
 import json
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -16,7 +17,7 @@ from formula import DEPTH_TEXT, BundleMaker, formula
 
 pytest.importorskip('rclpy', reason='ROS 2 is not installed')
 
-from sg_depth_ros.bags import BagReader, BagWriter, camera_info_message, image_message
+from sg_depth_ros.bags import BagError, BagReader, BagWriter, camera_info_message, image_message
 from sg_depth_ros.bundle import Bundle
 from sg_depth_ros.geometry.camera import PinholeCamera
 from sg_depth_ros.replay.inputs import Choice
@@ -167,3 +168,53 @@ def test_what_cannot_be_had_is_refused_before_anything_plays(
     (tmp_path / 'file').touch()
     with pytest.raises(OSError, match=r'file/out cannot be written to \(.*\); choose another'):
         replay_into(bag, tmp_path / 'file' / 'out', options(formula_bundle))
+
+
+PROGRAM = 'from sg_depth_ros.cli.main import main; main()'
+
+
+def run_program(bundle: Bundle, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run ``sg_depth`` as a process: DDS reads its profile once in the life of one."""
+    environment = {k: v for k, v in os.environ.items() if k != 'ROS_DOMAIN_ID'}
+    words = [*map(str, arguments), '--bundle', str(bundle.path), '--engine', 'onnxruntime']
+    return subprocess.run(
+        [sys.executable, '-c', PROGRAM, *words],
+        capture_output=True,
+        text=True,
+        env={**environment, 'NO_COLOR': '1', 'COLUMNS': '200'},
+        timeout=200,
+    )
+
+
+def test_images_of_36_megabytes_come_through(tmp_path: Path, formula_bundle: Bundle) -> None:
+    """Twelve megapixels: more than the usual segment, and more pieces than its queue, holds."""
+    pixels = np.zeros((3000, 4000, 3), np.uint8)
+    with BagWriter(tmp_path / 'bag') as bag:
+        for i in range(3):
+            pixels[:] = 10 * i
+            bag.write('/front/image', image_message(pixels, START + i, 'eye'), START + i)
+    out = tmp_path / 'out'
+    result = run_program(formula_bundle, 'replay', tmp_path / 'bag', '--out', out, '--rate', 0)
+    assert result.returncode == 0, result.stderr
+    summary = json.loads((out / 'summary.json').read_text())
+    assert (summary['frames_in'], summary['frames_out']) == (3, 3)
+
+
+def test_a_full_disk_leaves_no_half_of_a_recording(tmp_path: Path, formula_bundle: Bundle) -> None:
+    bag = write(tmp_path / 'bag', [START + i * STEP for i in range(6)])
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def fill(sent: int, total: int, note: str) -> None:
+        # From now on no file of this process grows over 4 KB; the node is not concerned.
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+
+    try:
+        with pytest.raises((OSError, BagError)):
+            replay_into(
+                *(bag, tmp_path / 'out', options(formula_bundle), tmp_path / 'record'),
+                progress=fill,
+            )
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert {path.name for path in tmp_path.iterdir()} == {'bag', 'formula', 'out'}
+    assert {path.name for path in (tmp_path / 'out').iterdir()} <= {'summary.json', 'node.log'}

@@ -18,7 +18,7 @@ from sg_depth_ros.bags import (
     odometry_message,
     static_transform_message,
 )
-from sg_depth_ros.bags.messages import typestore
+from sg_depth_ros.bags.messages import NS, typestore
 from sg_depth_ros.geometry.camera import PinholeCamera
 from sg_depth_ros.replay.inputs import Choice, Inputs, read_header, restamped
 
@@ -75,6 +75,15 @@ def test_what_was_recorded_in_another_century_is_left_out_and_said(tmp_path: Pat
     assert [item.due_ns for item in messages] == [0, STEP, 2 * STEP, 3 * STEP]
     assert (inputs.total, inputs.left_out) == (5, 1)
     assert '1 of 5 images are left out: their time of recording' in inputs.notes[-1]
+
+
+@pytest.mark.parametrize(('late', 'played_too'), [(NS, True), (3 * NS, False), (1 << 62, False)])
+def test_nobody_waits_for_what_comes_long_after_the_last_image(
+    tmp_path: Path, late: int, played_too: bool
+) -> None:
+    extra = [info('/front/camera_info', recorded=START + STEP + late)]
+    _, messages = played(write(tmp_path / 'bag', every(2), extra=extra))
+    assert [item.due_ns for item in messages] == [0, STEP, *([STEP + late] if played_too else [])]
 
 
 def test_camera_info_from_before_the_clock_is_played_at_once(tmp_path: Path) -> None:

@@ -3,9 +3,11 @@
 import json
 import os
 import re
+import shutil
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,6 +22,7 @@ from sg_depth_ros.bags import (
     compressed_image_message,
     image_message,
     point_cloud_array,
+    static_transform_message,
 )
 from sg_depth_ros.bags.messages import make, typestore
 from sg_depth_ros.bundle import Bundle
@@ -27,13 +30,22 @@ from sg_depth_ros.geometry.camera import PinholeCamera
 from sg_depth_ros.replay import node_process, player
 from sg_depth_ros.replay.inputs import Choice, read_header
 from sg_depth_ros.replay.node_process import NodeError, NodeProcess, dds_environment
-from sg_depth_ros.replay.player import DEPTH, ReplayOptions
-from sg_depth_ros.replay.report import image_array, replay_into
+from sg_depth_ros.replay.player import ReplayOptions
+from sg_depth_ros.replay.report import image_array, replay_into, scale_figures
+from sg_depth_ros.replay.topics import DEPTH, OUTPUTS
 from sg_depth_ros.synthetic import StreetOptions, drive, street_camera
 from sg_depth_ros.synthetic.recording import write_bag
 
 # The formula bundle's own focal length at its own size: no correction, no resize.
 CAMERA = PinholeCamera(32, 16, 20.0, 20.0, 15.5, 7.5)
+# The formula's pictures show no road.
+WITHOUT_A_ROAD = {
+    '/ground/plane',
+    *(
+        f'/{part}/points'
+        for part in ('ground', 'obstacles', 'obstacles/static', 'obstacles/dynamic')
+    ),
+}
 START = 1_700_000_000_000_000_007
 STEP = 100_000_000
 
@@ -103,9 +115,46 @@ def _check_record(record: Path) -> None:
         np.testing.assert_array_equal(image_array(labels), rgb.argmax(2))
         cloud = list(bag.messages(['/depth/points']))[-1]
         assert cloud.message.header.frame_id == 'eye'
-        assert point_cloud_array(cloud.message).dtype.names == ('x', 'y', 'z', 'rgb', 'label')
+        points = point_cloud_array(cloud.message)
+        assert points.dtype.names == ('x', 'y', 'z', 'rgb', 'label', 'colors')
+        rgba = np.ascontiguousarray(points['rgb']).view(np.uint32) << 8 | 0xFF
+        np.testing.assert_array_equal(points['colors'], rgba)  # as Rerun reads colours
+        assert set(bag.topics) == set(OUTPUTS) - WITHOUT_A_ROAD
         info = bag.messages(['/depth/camera_info'])
         assert next(info).message.k[0] == 20.0
+
+
+def test_record_with_inputs_holds_what_was_played_and_the_transforms(
+    tmp_path: Path, formula_bundle: Bundle
+) -> None:
+    frames = list(drive(street_camera(32, 16), 2, 0))
+    stamps = [START + i * STEP for i in range(len(frames))]
+    with BagWriter(tmp_path / 'bag') as bag:
+        for kind, stamp in (('/tf_static', stamps[0]), ('/tf', stamps[0]), ('/tf', stamps[1])):
+            transform = static_transform_message(np.eye(4), 'base', 'eye', stamp)
+            bag.write(kind, transform, stamp)
+        for frame, stamp in zip(frames, stamps, strict=True):
+            info = camera_info_message(frame.camera, stamp, 'eye')
+            bag.write('/camera/camera_info', info, stamp)
+            bag.write('/camera/image_rect', image_message(frame.image, stamp, 'eye'), stamp)
+            bag.write('/other/image_rect', image_message(frame.image, stamp, 'other'), stamp)
+    options = ReplayOptions(
+        str(formula_bundle.path), 'onnxruntime', 0.0, Choice('/camera/image_rect')
+    )
+    record = tmp_path / 'record'
+    replay_into(tmp_path / 'bag', tmp_path / 'out', options, record, record_inputs=True)
+    played = {'/camera/image_rect', '/camera/camera_info', '/tf', '/tf_static'}
+    with BagReader(tmp_path / 'bag') as before, BagReader(record) as after:
+        assert '/depth/image_rect' in after.topics
+        assert '/other/image_rect' not in after.topics
+        for topic in played:
+            sent, kept = (
+                [(item.recorded_ns, item.raw) for item in bag.messages([topic])]
+                for bag in (before, after)
+            )
+            assert kept == sent, topic
+        times = [item.recorded_ns for item in after.messages(after.topics)]
+        assert times == sorted(times)
 
 
 def test_one_at_a_time_with_an_odd_topic_and_no_camera_info(
@@ -206,18 +255,27 @@ def test_environment_respects_the_user(tmp_path: Path, monkeypatch: pytest.Monke
     names = ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE')
     for name in (*names, 'FASTDDS_BUILTIN_TRANSPORTS', 'ROS_DOMAIN_ID'):
         monkeypatch.delenv(name, raising=False)
-    with dds_environment(36_000_000, tmp_path) as domain:
-        assert 1 <= domain <= 101
+    with dds_environment(36_000_000, tmp_path) as (domain, problem):
+        assert 1 <= domain <= 101 and not problem
         [profile] = {os.environ[name] for name in names if name in os.environ}
     assert not [name for name in names if name in os.environ]
-    # A segment for images of 36 MB, of which several are under way; the rest as shipped.
+    # A segment for images of 36 MB, of which several are under way, and a queue for their pieces.
     assert '<segment_size>144000000</segment_size>' in Path(profile).read_text()
+    assert '<port_queue_capacity>4096</port_queue_capacity>' in Path(profile).read_text()
     with dds_environment(1_000_000, tmp_path):
         [profile] = {os.environ[name] for name in names if name in os.environ}
         assert Path(profile).parent.name == 'config'
+    with dds_environment(100_000_000, tmp_path) as (_, problem):
+        [profile] = {os.environ[name] for name in names if name in os.environ}
+        assert '<port_queue_capacity>6666</port_queue_capacity>' in Path(profile).read_text()
+    monkeypatch.setattr(shutil, 'disk_usage', lambda path: SimpleNamespace(free=64_000_000))
+    with dds_environment(1_000_000, tmp_path) as (_, problem):
+        assert problem.startswith('/dev/shm has 64 MB free, and DDS wants 134 MB for images')
+    with dds_environment(400_000, tmp_path) as (_, problem):
+        assert not problem
     monkeypatch.setenv(names[0], 'mine.xml')
     monkeypatch.setenv('ROS_DOMAIN_ID', '42')
-    with dds_environment(36_000_000, tmp_path) as domain:
+    with dds_environment(36_000_000, tmp_path) as (domain, _):
         assert domain == 42
         assert os.environ[names[0]] == 'mine.xml'
     assert os.environ[names[0]] == 'mine.xml'
@@ -245,6 +303,19 @@ def test_depth_in_millimetres_becomes_metres() -> None:
         data=np.array([1, 9, 9, 2, 9, 9], np.uint8),
     )
     assert image_array(padded).tolist() == [[1], [2]]
+
+
+def test_figures_of_a_scale_are_shares_of_it() -> None:
+    # Deviation 1 of the mean 2, whatever the unit.
+    for unit in (1.0, 10.0):
+        figures = scale_figures(
+            [(i, unit * value) for i, value in enumerate((1.0, 3.0, 1.0, 3.0))]
+        )
+        assert figures == {
+            **{'frames': 4, 'median': 2 * unit, 'min': unit, 'max': 3 * unit},
+            'std_over_mean': 0.5,
+        }
+    assert scale_figures([]) is None
 
 
 def test_replay_in_metres_by_odometry(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from sg_depth_ros.bundle.labels import CITYSCAPES
 from sg_depth_ros.engines import StageSeconds
 from sg_depth_ros.estimator import Prediction
 from sg_depth_ros.ros.node import DepthNode
-from sg_depth_ros.ros.outputs import TOPICS
+from sg_depth_ros.ros.outputs import ALL_TOPICS
 
 WIDTH, HEIGHT = 16, 8
 NETWORK = (8, 4)
@@ -151,7 +151,7 @@ class Rig:
         """Subscribe, and wait for the match."""
         for topic in topics:
             self.subscriptions[topic] = self.peer.create_subscription(
-                kind or TOPICS[topic], topic, self.received[topic].append, qos
+                kind or ALL_TOPICS[topic], topic, self.received[topic].append, qos
             )
             self.until(lambda t=topic: self.peer.count_publishers(self.peer.resolve_topic_name(t)))
 

@@ -244,7 +244,7 @@ def overriding(made, **policies):
 
 
 def test_every_policy_of_qos_can_be_overridden(rig):
-    made = rig(start=False)
+    made = rig(start=False, **{'scale.mode': 'odometry'})
     overriding(
         made,
         **{
@@ -271,7 +271,7 @@ def test_every_policy_of_qos_can_be_overridden(rig):
 
 
 def test_a_qos_that_would_get_nothing_is_refused(rig):
-    made = rig(start=False)
+    made = rig(start=False, **{'scale.mode': 'odometry'})
     overriding(made, **{'odom.subscription.durability': 'transient_local'})
     assert not made.transition(Transition.TRANSITION_CONFIGURE)
     assert 'cannot be configured: ' in made.node._failure
@@ -288,6 +288,7 @@ def test_overrides_without_effect_are_named(rig, monkeypatch):
         **{
             'camera_info.subscription.durabilty': 'transient_local',
             'image.subscription.depth': 2,  # subscribed to once somebody listens
+            'odom.subscription.depth': 2,  # subscribed to once the mode needs it
             'lidar.subscription.depth': 2,
         },
     )

@@ -7,8 +7,9 @@ import pytest
 
 pytest.importorskip('rclpy', reason='ROS 2 is not installed')
 
+import cv2
 import numpy as np
-from sensor_msgs.msg import Image, PointField
+from sensor_msgs.msg import CompressedImage, Image, PointField
 from std_msgs.msg import Header
 
 from sg_depth_ros.geometry.point_cloud import POINT
@@ -113,3 +114,11 @@ def test_exotic_encodings_go_to_cv_bridge(monkeypatch):
     assert rgb_from_message(Image(encoding='bayer_rggb16')).tolist() == [[[7, 7, 7]]]
     with pytest.raises(ImageError, match='cv_bridge says: what is this'):
         rgb_from_message(Image(encoding='nonsense'))
+
+
+def test_a_compressed_image_is_refused_before_memory_is_taken_for_it():
+    message = CompressedImage(format='jpeg')
+    message.data = cv2.imencode('.jpg', np.zeros((20, 30, 3), np.uint8))[1].tobytes()
+    assert rgb_from_message(message, 600).shape == (20, 30, 3)
+    with pytest.raises(ImageError, match='30x20 pixels, more than 599'):
+        rgb_from_message(message, 599)

@@ -3,6 +3,8 @@
 """Demand, drops, broken input and the lifecycle of a running node."""
 
 import threading
+import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -18,6 +20,7 @@ from sensor_msgs.msg import CameraInfo
 
 from sg_depth_ros.bundle import BundleError
 from sg_depth_ros.ros.outputs import COLORS, DEPTH, DEPTH_INFO, LABELS, POINTS
+from sg_depth_ros.ros.pairing import Frame
 
 
 def running(rig, *topics, **options):
@@ -47,10 +50,15 @@ def test_nothing_is_done_until_somebody_listens(rig):
 
 def test_only_what_is_wanted_is_built(rig, monkeypatch):
     built = []
-    from sg_depth_ros.ros import outputs
-
-    for name in ('cloud_message', 'colorize_labels', 'mark_sky'):
-        monkeypatch.setattr(outputs, name, lambda *_, name=name: built.append(name))
+    names = {
+        'outputs': ['cloud_message'],
+        'products': ['colorize_labels', 'mark_sky'],
+        'compressed_outputs': ['encode_colors', 'encode_metres'],
+    }
+    for module, functions in names.items():
+        for name in functions:
+            path = f'sg_depth_ros.ros.{module}.{name}'
+            monkeypatch.setattr(path, lambda *_, name=name: built.append(name))
     made = running(rig, LABELS)
     made.send(make_info())
     made.send(make_image())
@@ -83,6 +91,32 @@ def test_the_first_image_waits_for_its_camera_info(rig):
     assert made.received[DEPTH][0].header.stamp.sec == 2
     assert made.estimator.seen[0][1] is not None
     assert made.totals()['dropped_busy'] == 1
+
+
+def test_latency_counts_from_reception_and_age_from_the_stamp(rig):
+    made = running(rig, DEPTH)
+    frame = Frame(make_image(second=7), time.monotonic() - 100.0, make_info())
+    made.node._pipeline.process(made.estimator, frame)
+    found = made.node._statistics.summary(time.monotonic()).percentiles_ms
+    assert 100 <= found['latency'][0] / 1e3 < 150
+    assert found['age'][0] / 1e3 == pytest.approx(time.time() - 7, abs=60)
+    assert found['inference'][0] / 1e3 < 50
+
+
+def test_the_timer_is_started_once_for_all_that_wait(rig):
+    """Images that come fast would put it off again and again."""
+    camera = rig(start=False).node._camera
+    camera._ready = lambda: True
+    calls = []
+    camera._timer = SimpleNamespace(
+        is_canceled=lambda: 'start' not in calls,
+        reset=lambda: calls.append('start'),
+        cancel=lambda: calls.append('stop'),
+    )
+    camera._on_image(make_image(second=1))
+    camera._on_image(make_image(second=2))
+    assert calls == ['start']
+    camera._timer = None
 
 
 def test_without_camera_info_even_a_single_image_goes_out_once(rig):

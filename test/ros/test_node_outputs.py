@@ -13,7 +13,9 @@ from sensor_msgs.msg import CompressedImage
 
 from sg_depth_ros.bundle.labels import palette
 from sg_depth_ros.geometry.point_cloud import POINT
-from sg_depth_ros.ros.outputs import COLORS, DEPTH, DEPTH_INFO, LABELS, POINTS, TOPICS
+from sg_depth_ros.ros.outputs import COLORS, DEPTH, DEPTH_INFO, LABELS, POINTS
+
+TOPICS = (DEPTH, DEPTH_INFO, POINTS, LABELS, COLORS)
 
 
 def as_array(message, dtype):

@@ -158,6 +158,16 @@ def test_infos_are_forgotten_in_the_order_in_which_they_came(pairing):
     assert taken(pairing, 1.0) == [(101, pytest.approx(100 + 4 * MOST_INFOS / 100))]
 
 
+def test_the_newest_is_what_came_last_though_its_stamp_came_before(pairing):
+    for stamp in (1, 2, 1):
+        pairing.add_info(info(stamp), 0.0)
+    assert pairing.newest == info(1)
+    for n in range(MOST_INFOS - 1):
+        pairing.add_info(info(2 + n / 1000), 0.0)
+    pairing.add_image(image(1), 0.0)
+    assert taken(pairing, 0.0) == [(1, 1)]
+
+
 def test_a_bag_that_begins_again_forgets_the_infos_of_its_end(pairing):
     for n in (100, 101, 1):
         pairing.add_info(info(n), 0.0)

@@ -17,7 +17,12 @@ import pytest
 pytest.importorskip('rclpy', reason='ROS 2 is not installed')
 pytest.importorskip('onnxruntime', reason='onnxruntime is not installed')
 
-from formula import HEIGHT, WIDTH
+import rclpy
+from formula import HEIGHT, SEGMENTATION_TEXT, WIDTH
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
+from rclpy.context import Context
+from rclpy.executors import SingleThreadedExecutor
 
 from sg_depth_ros.ros.fast_dds import profile_environment
 
@@ -144,6 +149,53 @@ def test_a_bad_parameter_ends_it_with_one_line(processes):
     assert node.returncode == 1
     assert 'engine must be one of auto, tensorrt, tensorrt_rtx, openvino, onnxruntime' in output
     assert len(output.strip().splitlines()) == 1
+
+
+def run_node(processes, *parameters):
+    """Run the node until it ends; give what it says."""
+    given = [word for parameter in parameters for word in ('-p', parameter)]
+    node = processes('-m', 'sg_depth_ros.ros.depth_node', '--ros-args', *given)
+    output, _ = node.communicate(timeout=TIMEOUT)
+    assert 'the process ends, since this node could not start' in output
+    return node.returncode, output
+
+
+def test_a_bundle_that_is_missing_ends_a_node_that_starts_itself(processes, tmp_path):
+    status, output = run_node(processes, f'bundle:={tmp_path / "none"}')
+    assert status == 1
+    assert 'cannot be configured' in output
+
+
+def test_networks_that_cannot_be_loaded_end_a_node_that_starts_itself(processes, make_bundle):
+    # Found in the thread that loads, when the node is active already.
+    bundle = make_bundle(segmentation=SEGMENTATION_TEXT.replace('labels = Cast', 'other = Cast'))
+    status, output = run_node(processes, f'bundle:={bundle.path}', 'engine:=onnxruntime')
+    assert status == 1
+    assert 'the networks cannot be loaded' in output
+
+
+def test_a_bad_bundle_leaves_a_node_to_its_lifecycle_manager(processes, tmp_path):
+    node = processes(
+        *('-m', 'sg_depth_ros.ros.depth_node', '--ros-args', '-p', 'autostart:=false'),
+        *('-p', f'bundle:={tmp_path / "none"}'),
+    )
+    context = Context()
+    rclpy.init(context=context, domain_id=int(processes.domain))
+    peer = rclpy.create_node('manager', context=context)
+    executor = SingleThreadedExecutor(context=context)
+    executor.add_node(peer)
+    try:
+        client = peer.create_client(ChangeState, '/sg_depth/change_state')
+        assert client.wait_for_service(TIMEOUT)
+        for _ in range(2):
+            request = ChangeState.Request(transition=Transition(label='configure'))
+            future = client.call_async(request)
+            executor.spin_until_future_complete(future, TIMEOUT)
+            assert not future.result().success
+        assert node.poll() is None
+    finally:
+        peer.destroy_node()
+        context.shutdown()
 
 
 def test_the_run_time_does_not_import_torch(processes):

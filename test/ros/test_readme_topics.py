@@ -14,6 +14,9 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from rig import make_image, make_info
 from test_scale import Road
 
+from sg_depth_ros.ros.outputs import ALL_TOPICS
+from sg_depth_ros.ros.semantic_outputs import LATCHED
+
 README = (Path(__file__).parents[2] / 'README.md').read_text()
 FRAME = 'camera_of_this_test'
 
@@ -38,11 +41,11 @@ def test_outputs_are_published_with_their_types_and_frames(rig):
     outputs = {
         topic.replace('~', 'sg_depth'): (kind, frame)
         for topic, kind, frame, text in rows()
-        if text.startswith('out')
+        if text.startswith('out') and topic in {*ALL_TOPICS, '/diagnostics'}
     }
-    assert len(outputs) == 11
+    assert len(outputs) == len(ALL_TOPICS) + 1
     for topic, (kind, _) in outputs.items():
-        latched = topic == 'semantic/labels'
+        latched = topic in LATCHED
         durability = DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE
         qos = QoSProfile(depth=5, durability=durability)
         made.listen(topic, kind=message_class(kind), qos=qos)
@@ -71,7 +74,7 @@ def test_inputs_are_subscribed_with_their_types(rig):
     assert len(inputs) == 6
     found = {}
     for transport in ('raw', 'compressed'):
-        made = rig(create=Road, image_transport=transport)
+        made = rig(create=Road, **{'image_transport': transport, 'scale.mode': 'odometry'})
         made.listen('depth/image_rect')
         made.until(lambda m=made: m.node._camera.subscribed)
         subscribed = made.node.get_subscriber_names_and_types_by_node('sg_depth', made.namespace)

@@ -27,13 +27,13 @@ from sg_depth_ros.ros.outputs import (
     ALL_TOPICS,
     DEPTH,
     GROUND,
-    LABEL_NAMES,
     LABELS,
     OBSTACLES,
     PLANE,
     POINTS,
 )
 from sg_depth_ros.ros.scale_inputs import ScaleInputs
+from sg_depth_ros.ros.semantic_outputs import LABEL_NAMES
 
 SIZE = (64, 32)
 CAMERA = PinholeCamera(*SIZE, 40.0, 40.0, 31.5, 10.0)
@@ -140,9 +140,11 @@ def split(made, second, array=None):
 
 def test_the_plane_of_a_road_that_is_hidden_now_follows_the_scale(road):
     hidden = np.zeros((8, 16, 3), np.uint8)
-    made = road(GROUND, OBSTACLES, **{'scale.mode': 'fixed', 'ground_tolerance': 0.01})
-    split(made, 1)
+    parameters = {'scale.mode': 'fixed', 'scale.factor': 3.0, 'ground_tolerance': 0.01}
+    made = road(GROUND, OBSTACLES, **parameters)
+    ground, _ = split(made, 1)
     before = split(made, 2, hidden)
+    assert before[0] == ground > 0
     made.node.set_parameters([Parameter('scale.factor', value=10.0)])
     assert split(made, 3, hidden) == before
 
@@ -203,7 +205,7 @@ def test_labels_names_are_latched(road):
 
 @pytest.mark.parametrize(('topic', 'kind'), [('odom', Odometry), ('twist', TwistStamped)])
 def test_speeds_are_received(road, topic, kind):
-    made = road(DEPTH)
+    made = road(DEPTH, **{'scale.mode': 'odometry'})
     publisher = made.peer.create_publisher(kind, topic, 5)
     made.until(publisher.get_subscription_count)
     for second in (1, 2):
@@ -218,7 +220,7 @@ def test_speeds_are_received(road, topic, kind):
 
 
 def test_a_speed_with_a_stamp_before_the_epoch_harms_nobody(road):
-    made = road(DEPTH)
+    made = road(DEPTH, **{'scale.mode': 'odometry', 'scale.before_first': 'relative'})
     publisher = made.peer.create_publisher(TwistStamped, 'twist', 5)
     made.until(publisher.get_subscription_count)
     message = TwistStamped()
@@ -253,6 +255,9 @@ def test_height_over_the_base_comes_from_static_transforms(rig):
         )
     )
     assert inputs.height('base_footprint', 'camera_optical') == pytest.approx(1.5)
+    # A camera under its base has no height over the road.
+    inputs.on_transforms(SimpleNamespace(transforms=[transform('base_footprint', 'low', -0.2)]))
+    assert inputs.height('base_footprint', 'low') is None
     inputs.destroy()
 
 
@@ -273,3 +278,34 @@ def test_transforms_that_are_none_are_named_and_left_out(rig, monkeypatch):
         "/tf_static from 'map' to 'nan'",
     ]
     inputs.destroy()
+
+
+def test_speeds_are_listened_to_in_the_mode_that_needs_them(rig):
+    made = rig()
+
+    def subscribed():
+        topics = (f'{made.namespace}/{topic}' for topic in ('odom', 'twist'))
+        return [made.peer.count_subscribers(topic) for topic in topics]
+
+    assert made.estimator
+    made.until(lambda: made.peer.count_subscribers(f'{made.namespace}/camera_info') == 1)
+    assert subscribed() == [0, 0]
+    for mode, expected in (('odometry', [1, 1]), ('camera_height', [0, 0])):
+        made.node.set_parameters([Parameter('scale.mode', value=mode)])
+        made.until(lambda e=expected: subscribed() == e)
+
+
+def test_speeds_that_cannot_be_listened_to_are_said_and_end_nothing(rig, monkeypatch):
+    lines = []
+    logger = type(rclpy.logging.get_logger('x'))
+    monkeypatch.setattr(logger, 'error', lambda _, line, **options: lines.append(line))
+    made = rig()
+    assert made.estimator
+    name = f'qos_overrides.{made.namespace}/twist.subscription.durability'
+    made.node._parameter_overrides[name] = Parameter(name, value='transient_local')
+    made.node.set_parameters([Parameter('scale.mode', value='odometry')])
+    made.until(lambda: lines)
+    assert 'cannot listen to the speed: ' in lines[0]
+    assert 'transient_local needs reliability reliable' in lines[0]
+    assert made.peer.count_subscribers(f'{made.namespace}/odom') == 0
+    made.until(lambda: len(lines) > 1)

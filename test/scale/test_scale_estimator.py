@@ -2,12 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The scale of a street whose true depth, divided by an unknown factor, is the network's."""
 
+import dataclasses
 import math
 
 import numpy as np
 import pytest
 
 from sg_depth_ros.bundle.labels import CITYSCAPES, ID
+from sg_depth_ros.geometry.ground_plane import GroundPlane
 from sg_depth_ros.scale import ScaleEstimator, ScaleSettings, fit_road
 from sg_depth_ros.scale.motion import Motion
 from sg_depth_ros.synthetic import StreetOptions, drive, street_camera
@@ -157,6 +159,50 @@ def test_plane_of_a_flat_road_is_exact():
     assert problem == ''
     assert plane.height == pytest.approx(1.5, rel=1e-4)
     np.testing.assert_allclose(plane.normal, [0, -1, 0], atol=1e-4)
+
+
+def test_a_hill_ahead_does_not_move_the_road_under_the_camera():
+    """Flat for 20 m, then 8 % up."""
+    down = CAMERA.rays()[..., 1]
+    flat = np.where(down > 1e-3, 1.5 / np.maximum(down, 1e-3), np.inf)
+    hill = np.where(down > -0.05, (1.5 + 0.08 * 20) / np.maximum(down + 0.08, 0.03), np.inf)
+    depth = np.where(flat < 20, flat, np.where(hill < 100, hill, np.inf)).astype(np.float32)
+    labels = np.where(np.isfinite(depth), ID['road'], ID['sky']).astype(np.uint8)
+    plane, _ = fit_road(depth, labels, CAMERA, [ID['road']])
+    assert plane.height == pytest.approx(1.5, rel=0.005)
+
+
+@pytest.mark.parametrize(
+    ('inliers', 'problem'),
+    [((0.39, 0.9), 'no plane under the camera'), ((0.9, 0.39), 'no plane near the camera')],
+)
+def test_road_that_is_mostly_off_its_plane_is_none(monkeypatch, inliers, problem):
+    shares = iter(inliers)
+    plane = GroundPlane(np.array([0.0, -1.0, 0.0]), 1.5, 1.0)
+    monkeypatch.setattr(
+        'sg_depth_ros.scale.road.fit_ground_plane',
+        lambda _: dataclasses.replace(plane, inliers=next(shares)),
+    )
+    monkeypatch.setattr('sg_depth_ros.scale.road.fit_bent', lambda points, plane: plane)
+    depth, labels = np.full((96, 320), 5.0, np.float32), np.full((96, 320), ID['road'], np.uint8)
+    found, said = fit_road(depth, labels, CAMERA, [ID['road']])
+    assert found is None
+    assert problem in said
+
+
+def test_a_motion_is_not_measured_between_two_cameras():
+    estimator = ScaleEstimator(ScaleSettings('odometry'), CITYSCAPES)
+    image, labels = np.zeros((96, 320, 3), np.uint8), np.zeros((96, 320), np.uint8)
+    depth = np.ones((96, 320), np.float32)
+    zoomed = dataclasses.replace(CAMERA, fx=1.5 * CAMERA.fx)
+    cameras = (CAMERA, zoomed, zoomed, CAMERA)
+    found = [estimator.observe(depth, labels, image, c, i / 10) for i, c in enumerate(cameras)]
+    assert [estimate.problem for estimate in found] == [
+        'the first image of a motion',
+        'the camera has changed',
+        'no speed has been measured at the time of the image',
+        'the camera has changed',
+    ]
 
 
 def test_a_motion_without_a_length_is_no_measurement(monkeypatch):

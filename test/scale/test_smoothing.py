@@ -87,6 +87,13 @@ def test_time_that_goes_back_keeps_the_value():
     assert factor.age == 0
 
 
+def test_a_gap_gives_no_leave_to_jump():
+    factor = RobustFactor(window=2.0, gate=0.2, max_rate=0.01)
+    fed([1.0] * 20, factor=factor)
+    assert factor.update(1.18, 500.0)
+    assert factor.value == pytest.approx(1.01**2)
+
+
 def test_stamps_that_stand_still_do_not_fill_the_memory(monkeypatch):
     monkeypatch.setattr(smoothing, 'MOST', 50)
     factor = fed([3.0] * 50 + [3.3] * 50, step=0.0)

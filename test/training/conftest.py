@@ -2,25 +2,26 @@
 # SPDX-License-Identifier: Apache-2.0
 """Checkpoints and drives that several tests of the training share."""
 
+import importlib.util
 import os
 from pathlib import Path
 
 import pytest
 
-pytest.importorskip('lightning')
-
-from training_worlds import depth_settings, tiny_networks, write_drive
-
-from sg_depth_ros.networks.checkpoint import save_networks
-from sg_depth_ros.networks.segmentation import SegmentationNet
-from sg_depth_ros.training.data.sources import FolderSource
-from sg_depth_ros.training.run import train_depth
+# What needs PyTorch is imported by the fixtures: an error or a skip in here would be that of the
+# whole session, the tests of other folders among it.
+if importlib.util.find_spec('lightning') is None:
+    collect_ignore_glob = ['test_*.py']
 
 
 @pytest.fixture(scope='session')
 def segmentation_checkpoint(tmp_path_factory):
     """A segmentation network of random weights."""
     import torch
+    from training_worlds import tiny_networks
+
+    from sg_depth_ros.networks.checkpoint import save_networks
+    from sg_depth_ros.networks.segmentation import SegmentationNet
 
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp('segmentation') / 'networks.pt'
@@ -32,12 +33,19 @@ def segmentation_checkpoint(tmp_path_factory):
 @pytest.fixture(scope='session')
 def drive_folder(tmp_path_factory):
     """Eight frames with intrinsics and poses."""
+    from training_worlds import write_drive
+
     return write_drive(tmp_path_factory.mktemp('drives') / 'pattern', frames=8, poses=True)
 
 
 @pytest.fixture
 def checkpoint(segmentation_checkpoint, drive_folder, tmp_path):
     """Networks of a depth training of one step."""
+    from training_worlds import depth_settings
+
+    from sg_depth_ros.training.data.sources import FolderSource
+    from sg_depth_ros.training.run import train_depth
+
     settings = depth_settings(segmentation_checkpoint, [FolderSource(path=drive_folder)], steps=1)
     return train_depth(settings, tmp_path / 'first')
 

@@ -82,7 +82,7 @@ def test_a_video_takes_the_files_beside_it(tmp_path):
     with pytest.raises(ValueError, match='no such video'):
         VideoSource(path=tmp_path / 'none.mp4').sequences()
     (tmp_path / 'text.mp4').write_text('no video')
-    with pytest.raises(ValueError, match='cannot be read as a video'):
+    with pytest.raises(ValueError, match='is no video that OpenCV can read'):
         VideoSource(path=tmp_path / 'text.mp4').sequences()
 
 

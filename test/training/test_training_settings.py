@@ -58,7 +58,7 @@ def test_overrides_reach_into_mappings_and_lists(tmp_path, monkeypatch):
         ('sources.0.kind=tape', 'sources.0: Input tag'),
         ('sources.0.weight=0', 'greater than 0'),
         ('size=[200, 64]', 'size.0: Input should be a multiple of 32'),
-        ('size=[192, 64', r"'size=\[192, 64' gives no YAML value"),
+        ('size=[192, 64', r"'size=\[192, 64' is not YAML"),
         ('sources.0.crop=[0, 0, 1242, 340]', r'\[0.0, 0.0, 1242.0, 340.0\] is no part of an im'),
         ('sources.0.crop=[0.5, 0, 0.4, 1]', 'fractions of its width and height'),
     ],

@@ -47,15 +47,6 @@ class Flavour:
         return self.name == 'tensorrt_rtx'
 
     @property
-    def fills_depthwise(self) -> bool:
-        """Whether it computes a depthwise convolution in eight bits as one of four channels each.
-
-        Three of them are zeros, which its engines hold at the size of the image, and which a
-        kernel of its own sets between the values at each run.
-        """
-        return self.name == 'tensorrt_rtx'
-
-    @property
     def capabilities(self) -> dict[Capability, Any]:
         """The compute capabilities that it can build for, with its names for them."""
         members = self.trt.ComputeCapability.__members__ if self.builds_ahead else {}

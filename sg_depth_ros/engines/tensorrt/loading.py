@@ -95,11 +95,7 @@ def build(order: Order, progress: Progress = go_on) -> Entry:
             raise EngineCancelled('the build was stopped')
         return build_plan(
             order.flavour,
-            prepare_graph(
-                file,
-                halve=order.precision != bundle.manifest.precision,
-                float_depthwise=order.flavour.fills_depthwise,
-            ),
+            prepare_graph(file, halve=order.precision != bundle.manifest.precision),
             order.precision,
             report,
             order.capability,

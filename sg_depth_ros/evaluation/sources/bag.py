@@ -24,6 +24,7 @@ from sg_depth_ros.bags.reader import CAMERA_INFO
 from sg_depth_ros.bags.times import ImageTimes
 from sg_depth_ros.evaluation.frames import EvaluationError, Frame
 from sg_depth_ros.evaluation.lidar import project_points
+from sg_depth_ros.geometry.camera import is_distorted
 
 POINT_CLOUD = 'sensor_msgs/msg/PointCloud2'
 TOLERANCE_NS = 50_000_000
@@ -133,8 +134,9 @@ class BagSource:
                 f'which it is (there are: {others})'
             )
         self.camera = camera
+        self._check_size(bag)
         info = next(bag.messages([self.info_topic])).message
-        if any(info.d) and not is_rectified_topic(self.image_topic):
+        if is_distorted(info) and not is_rectified_topic(self.image_topic):
             self.notes.append(
                 f'camera_info has lens distortion and {self.image_topic} does not look rectified: '
                 'depth and the projection of the LiDAR are wrong towards the borders; record the '
@@ -191,19 +193,31 @@ class BagSource:
                 'left out'
             )
 
+    def _check_size(self, bag: BagReader) -> None:
+        """Look at the first image that can be decoded before truth is drawn at a camera's size."""
+        for item in bag.messages([self.image_topic]):
+            try:
+                self._require_camera_of(bag.decode(item))
+            except BagError:
+                continue
+            return
+
     def _decode(self, bag: BagReader, item: BagMessage) -> NDArray[np.uint8] | None:
         try:
             image = bag.decode(item)
         except BagError as error:
             self.notes.append(f'left out: {error}')
             return None
+        self._require_camera_of(image)
+        return image
+
+    def _require_camera_of(self, image: NDArray[np.uint8]) -> None:
         height, width = image.shape[:2]
         if (width, height) != (self.camera.width, self.camera.height):
             raise EvaluationError(
                 f'{self.image_topic} holds images of {width}x{height}, its camera_info is for '
                 f'{self.camera.width}x{self.camera.height}; record the camera_info of these images'
             )
-        return image
 
     def _project(self, points_n3: NDArray[np.float64]) -> NDArray[np.float32]:
         return project_points(points_n3, self._camera_from_lidar, self.camera)
@@ -228,7 +242,12 @@ def _choose_lidar(bag: BagReader, topic: str | None) -> str:
 
 def _points(item: BagMessage) -> NDArray[np.float64]:
     """Give x, y, z (N, 3) of a PointCloud2; raises EvaluationError if it has no such fields."""
-    cloud = point_cloud_array(item.message)
+    try:
+        cloud = point_cloud_array(item.message)
+    except ValueError as error:
+        raise EvaluationError(
+            f'{item.topic} at {item.recorded_ns / 1e9:.3f} s: {error}'
+        ) from error
     names = cloud.dtype.names or ()
     if not {'x', 'y', 'z'} <= set(names):
         raise EvaluationError(f'{item.topic} has the fields {", ".join(names)}; expected x, y, z')

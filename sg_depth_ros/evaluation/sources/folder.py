@@ -4,13 +4,13 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sg_depth_ros.documents import read_table
 from sg_depth_ros.evaluation.frames import EvaluationError, Frame
 from sg_depth_ros.geometry.camera import PinholeCamera
 from sg_depth_ros.images.files import (
@@ -20,6 +20,8 @@ from sg_depth_ros.images.files import (
     read_rgb,
 )
 from sg_depth_ros.predict import fit_camera
+
+_INTRINSICS = ('fx', 'fy', 'cx', 'cy')
 
 
 class FolderSource:
@@ -102,14 +104,13 @@ def _read_intrinsics(path: Path, names: Collection[str]) -> dict[str, tuple[floa
     if not table.is_file():
         return None
     try:
-        with table.open(newline='') as file:
-            intrinsics = {
-                row['name']: tuple(float(row[key]) for key in ('fx', 'fy', 'cx', 'cy'))
-                for row in csv.DictReader(file)
-            }
-    except (KeyError, TypeError, ValueError) as error:
+        columns, rows = read_table(table)
+        if lacking := sorted({'name', *_INTRINSICS} - set(columns)):
+            raise ValueError(f'there is no column {lacking[0]}')
+        intrinsics = {row['name']: tuple(float(row[key]) for key in _INTRINSICS) for row in rows}
+    except ValueError as error:
         raise EvaluationError(
-            f'{table}: {error!r}; expected the columns name, fx, fy, cx, cy'
+            f'{table}: {error}; expected the columns name, fx, fy, cx, cy'
         ) from error
     if missing := sorted(set(names) - set(intrinsics)):
         raise EvaluationError(f'{table} has no row for {missing[0]}; add its intrinsics')

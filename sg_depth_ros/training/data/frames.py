@@ -7,7 +7,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from sg_depth_ros.images.decoding import decode_compressed
 from sg_depth_ros.images.files import read_rgb
+from sg_depth_ros.images.video import VideoReader
 
 
 class Frames(Protocol):
@@ -74,9 +75,9 @@ class SpooledFrames:
         """Read a whole video; raises ValueError if it has no readable frame."""
         if not path.is_file():
             raise ValueError(f'{path}: no such video; correct the path in the configuration')
-        frames = cls.of_images(_video_images(path))
+        frames = cls.of_images(VideoReader(path))
         if not len(frames):
-            raise ValueError(f'{path} cannot be read as a video; correct the path or convert it')
+            raise ValueError(f'{path} has no frame that can be read; convert it to H.264 MP4')
         return frames
 
     def __len__(self) -> int:
@@ -116,15 +117,3 @@ def encode_jpeg(rgb_hw3: NDArray[np.uint8], quality: int = 95) -> bytes:
     bgr = cv2.cvtColor(rgb_hw3, cv2.COLOR_RGB2BGR)
     data: bytes = cv2.imencode('.jpg', bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
     return data
-
-
-def _video_images(path: Path) -> Iterator[NDArray[np.uint8]]:
-    capture = cv2.VideoCapture(str(path))
-    try:
-        while True:
-            ok, frame = capture.read()
-            if not ok:
-                return
-            yield np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), np.uint8)
-    finally:
-        capture.release()

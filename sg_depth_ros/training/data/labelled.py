@@ -73,7 +73,7 @@ class CityscapesLabels(_Source):
             ('_gtFine_labelTrainIds.png', _load_pair),
             ('_gtFine_labelIds.png', _load_cityscapes),
         ):
-            for labels in sorted((self.root / 'gtFine' / self.split).glob(f'*/*{ending}')):
+            for labels in sorted((self.root / 'gtFine' / self.split).glob(f'*/[!.]*{ending}')):
                 stem = labels.name.removesuffix(ending)
                 folder = self.root / 'leftImg8bit' / self.split / labels.parent.name
                 image = folder / f'{stem}_leftImg8bit.png'

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from sg_depth_ros.documents import read_table
 from sg_depth_ros.geometry.camera import PinholeCamera
 from sg_depth_ros.training.data.frames import Frames
 
@@ -82,17 +82,14 @@ def read_column(path: Path, names: tuple[str, ...], frames: int) -> NDArray[np.f
 
     :raises ValueError: if a value is no number or the rows are not as many as the frames
     """
-    with path.open(newline='') as file:
-        reader = csv.DictReader(file)
-        name = next((name for name in names if name in (reader.fieldnames or ())), None)
-        if name is None:
-            return None
-        try:
-            values = [float(row[name]) for row in reader]
-        except (TypeError, ValueError) as error:
-            raise ValueError(
-                f'{path}, column {name}: {error}; every row needs a number'
-            ) from error
+    columns, rows = read_table(path)
+    name = next((name for name in names if name in columns), None)
+    if name is None:
+        return None
+    try:
+        values = [float(row[name]) for row in rows]
+    except ValueError as error:
+        raise ValueError(f'{path}, column {name}: {error}; every row needs a number') from error
     if len(values) != frames:
         raise ValueError(f'{path} has {len(values)} rows, expected {frames}: one for each image')
     return np.array(values)

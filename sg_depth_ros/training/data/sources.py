@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from sg_depth_ros.bundle.labels import ID, VOID
+from sg_depth_ros.documents import read_json
 from sg_depth_ros.geometry.camera import PinholeCamera
 from sg_depth_ros.images.files import list_images, read_depth, read_labels
 from sg_depth_ros.synthetic import StreetFrame, StreetOptions, drive, write_folder
@@ -299,7 +299,7 @@ def _read_scale(path: Path) -> str:
     if not path.exists():
         return 'metric'
     try:
-        scale = json.loads(path.read_text())['scale']
+        scale = read_json(path)['scale']
     except (ValueError, TypeError, KeyError) as error:
         raise ValueError(f'{path} is not {{"scale": "metric"}} or "relative": {error}') from error
     return str(scale)

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from sg_depth_ros.images.files import SUFFIXES
+from sg_depth_ros.images.files import image_files
 from sg_depth_ros.training.data.kitti import KittiOdometrySource, KittiRawSource
 from sg_depth_ros.training.data.sources import BagSource, FolderSource, StreetSource, VideoSource
 
@@ -29,7 +29,7 @@ def source_of_path(path: Path) -> DepthSource:
         if any(path.glob('*.mcap')) or any(path.glob('*.db3')):
             return BagSource(path=path)
         for images in ('images', 'frames', '.'):
-            if any(p.suffix.lower() in SUFFIXES for p in (path / images).glob('*')):
+            if image_files(path / images):
                 return FolderSource(path=path, images=images)
         raise ValueError(f'{path} holds neither a bag nor images nor KITTI; give such a folder')
     if path.suffix in ('.mcap', '.db3'):

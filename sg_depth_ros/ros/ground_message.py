@@ -1,32 +1,15 @@
 # Copyright 2026 The sg_depth_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The cloud split by the plane of the road, and that plane."""
+"""The plane of the road as a message."""
 
 from __future__ import annotations
 
 import numpy as np
 from geometry_msgs.msg import PoseStamped
-from numpy.typing import NDArray
 from std_msgs.msg import Header
 
 from sg_depth_ros.bags.transforms import quaternion_from_rotation
 from sg_depth_ros.geometry.ground_plane import GroundPlane
-
-
-def split_by_plane(
-    points: NDArray[np.void], plane: GroundPlane, tolerance: float
-) -> tuple[NDArray[np.void], NDArray[np.void]]:
-    """Give the points on or below a plane, and those above it, both without NaN.
-
-    :param points: array with the fields x, y, z
-    :param tolerance: height from which on a point is above
-    """
-    flat = points.reshape(-1)
-    flat = flat[~np.isnan(flat['z'])]
-    a, b, c = plane.normal.astype(np.float32)
-    height = flat['x'] * a + flat['y'] * b + flat['z'] * c + np.float32(plane.height)
-    is_above = height > tolerance
-    return flat[~is_above], flat[is_above]
 
 
 def plane_message(header: Header, plane: GroundPlane) -> PoseStamped:
