@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from sg_depth_ros.evaluation.metrics import Scaling
 from sg_depth_ros.networks.depth_resnet import DepthResNetConfig
-from sg_depth_ros.networks.families import DepthConfig
+from sg_depth_ros.networks.families import DepthConfig, PoseConfig
 from sg_depth_ros.networks.pose import PoseNetConfig
 from sg_depth_ros.training.data.augmentation import JitterConfig
 from sg_depth_ros.training.data.sources import FolderSource, StreetSource
@@ -122,7 +122,7 @@ class DepthSettings(RunSettings):
     segmentation: Path
     """Checkpoint of the segmentation network, which is frozen, or the name of a shipped one."""
     network: DepthConfig = DepthResNetConfig()
-    pose: PoseNetConfig = PoseNetConfig()
+    pose: PoseConfig = PoseNetConfig()
     sources: list[DepthSource]
     kept: Path | None = None
     """List that ``sg_depth filter`` has written: only these frames are targets."""

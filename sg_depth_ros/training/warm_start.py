@@ -70,7 +70,26 @@ def take_fitting(network: nn.Module, found: nn.Module, path: Path) -> None:
         if name in own and own[name].shape == value.shape
     }
     kind = type(network).__name__
+    note_other_settings(network, found, path)
     if not fitting:
         raise ValueError(f'{path} has another kind of {kind}; none of its weights fit')
     network.load_state_dict(fitting, strict=False)
     _log.info('%d of %d tensors of %s are from %s', len(fitting), len(own), kind, path)
+
+
+def note_other_settings(network: nn.Module, found: nn.Module, path: Path) -> None:
+    """Warn where equal weights mean something else, as their network pads or normalises otherwise.
+
+    Guidance is left out: an unguided network is a start for a guided one.
+    """
+    own, begun = (getattr(n, 'config', None) for n in (network, found))
+    if own is None or begun is None or type(own) is not type(begun):
+        return
+    now, before = (config.model_dump(exclude={'guidance'}) for config in (own, begun))
+    changed = [f'{key} {before[key]!r}' for key in now if now[key] != before[key]]
+    if changed:
+        _log.warning(
+            '%s was trained with %s; set the same under "network", or it begins with errors',
+            path,
+            ', '.join(changed),
+        )
