@@ -98,6 +98,10 @@ class FilterSettings(BaseModel):
 
     model_config = ConfigDict(extra='forbid', frozen=True)
 
+    rule: Literal['ground', 'all'] = 'ground'
+    """ground: the plane is fitted to what is labelled ground, and only pixels are counted whose
+    ray meets it within ``max_distance``. all: the authors' way, all pixels serve to find the plane
+    and all that lie under it count, whatever they are; with ``metres: 0.5``."""
     pixels: int = Field(default=10, ge=0)
     """More pixels than so many under the ground drop an image."""
     metres: float = Field(default=3.3, gt=0)

@@ -126,7 +126,9 @@ def test_what_was_shown_metres_is_metric(name: str, tmp_path: Path) -> None:
 
 def test_older_names_are_understood(tmp_path: Path) -> None:
     state = {
-        name.replace('model.depth_net', 'disp_network').replace('.conv3.', '.conv3.0.'): value
+        name.replace('model.depth_net', 'disp_network').replace(
+            '.conv3.weight', '.conv3.0.weight'
+        ): value
         for name, value in published_checkpoint('PackNetSlim01').items()
     }
     torch.save({'state_dict': state}, tmp_path / 'm.pth.tar')
