@@ -66,10 +66,13 @@ class PoseResNetConfig(BaseModel):
 
     family: Literal['resnet'] = 'resnet'
     encoder: str = 'resnet18'
+    """A timm model with features at stride 32."""
     mean: tuple[float, float, float] | None = None
     """Of RGB in 0..1, which the encoder takes off; by default that of its ImageNet weights."""
     std: tuple[float, float, float] | None = None
+    """By which the encoder then divides."""
     neighbours: int = 2
+    """Images beside the target that poses are asked of."""
     scale: float = 0.01
     """Factor of the output: poses of neighbouring frames are small."""
     rotation: Literal['euler', 'axis_angle'] = 'euler'

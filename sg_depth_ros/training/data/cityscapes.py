@@ -38,6 +38,7 @@ class CityscapesSource(SourceSettings):
 
     kind: Literal['cityscapes'] = 'cityscapes'
     path: Path
+    """Folder with ``leftImg8bit_sequence`` and ``camera``."""
     split: str = 'train'
     """A folder in ``leftImg8bit_sequence``: train, val, test."""
     cities: tuple[str, ...] = ()

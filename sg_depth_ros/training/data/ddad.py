@@ -27,7 +27,9 @@ class DdadSource(SourceSettings):
     path: Path
     """The file ``ddad.json``."""
     split: Literal['train', 'val', 'test'] = 'train'
+    """Of the scenes that the file lists."""
     camera: str = 'CAMERA_01'
+    """One of six; 01 looks ahead."""
 
     def sequences(self) -> list[Sequence]:
         """Read the scenes; raises ValueError that names what is missing."""

@@ -24,9 +24,11 @@ class NuScenesSource(SourceSettings):
 
     kind: Literal['nuscenes'] = 'nuscenes'
     path: Path
+    """Folder with the tables' folder, ``samples`` and ``sweeps``."""
     version: str = 'v1.0-trainval'
     """The folder of the tables, such as v1.0-mini."""
     camera: str = 'CAM_FRONT'
+    """One of six channels, such as CAM_BACK."""
     scenes: tuple[str, ...] = ()
     """Names such as [scene-0061]; all if empty."""
 
