@@ -14,6 +14,7 @@ from torch import nn
 from sg_depth_ros.bundle import load_bundle
 from sg_depth_ros.bundle.manifest import MANIFEST
 from sg_depth_ros.bundle.share import share_directory
+from sg_depth_ros.networks.packnet import PackNet
 
 _log = logging.getLogger(__name__)
 
@@ -80,12 +81,14 @@ def take_fitting(network: nn.Module, found: nn.Module, path: Path) -> None:
 def note_other_settings(network: nn.Module, found: nn.Module, path: Path) -> None:
     """Warn where equal weights mean something else, as their network pads or normalises otherwise.
 
-    Guidance is left out: an unguided network is a start for a guided one.
+    Guidance is left out: an unguided network is a start for a guided one. So is where PackNet's
+    depth is stopped, which its weights know nothing of.
     """
     own, begun = (getattr(n, 'config', None) for n in (network, found))
     if own is None or begun is None or type(own) is not type(begun):
         return
-    now, before = (config.model_dump(exclude={'guidance'}) for config in (own, begun))
+    same = {'guidance', 'max_depth'} if isinstance(network, PackNet) else {'guidance'}
+    now, before = (config.model_dump(exclude=same) for config in (own, begun))
     changed = [f'{key} {before[key]!r}' for key in now if now[key] != before[key]]
     if changed:
         _log.warning(
