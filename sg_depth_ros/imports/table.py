@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from sg_depth_ros.bundle import Bundle, require_free
 from sg_depth_ros.export import export_checkpoint
@@ -73,7 +72,8 @@ def _by_weights(
         'licence': ' AND '.join(sorted(licences)),
         'cameras': {},
         'provenance': {
-            'imported': {**found.origin, 'files': _hashes(path)},
+            **found.origin,
+            'imported_files': _hashes(path),
             **{
                 key: value
                 for key, value in of_segmentation['provenance'].items()
@@ -112,10 +112,10 @@ def _focal_length(path: Path, width: int, found: FoundNetworks, options: ImportO
     return round(found.focal_length * width, 1)
 
 
-def _hashes(path: Path) -> dict[str, Any]:
-    """Give the SHA-256 of the files by name."""
+def _hashes(path: Path) -> str:
+    """Name the files with their SHA-256."""
     files = sorted(path.glob('*.pth')) if path.is_dir() else [path]
-    return {file.name: sha256(file) for file in files}
+    return ', '.join(f'{file.name} {sha256(file)}' for file in files)
 
 
 KINDS = (

@@ -124,6 +124,7 @@ def test_what_was_shown_metres_is_metric(name: str, tmp_path: Path) -> None:
     assert (found.size, found.focal_length) == (None, None)
 
 
+@pytest.mark.slow
 def test_older_names_are_understood(tmp_path: Path) -> None:
     state = {
         name.replace('model.depth_net', 'disp_network').replace(
