@@ -36,6 +36,9 @@ from sg_depth_ros.training.warm_start import licence_of
 OPSET = 18
 MAX_DEPTH_ERROR = {'fp32': 1e-4, 'fp16': 0.05}
 """Largest relative error of depth that an export may have against torch, by precision."""
+GROUP_NORM_ERROR = 1e-3
+"""The same in float32 for networks with group normalisation, as PackNet. ONNX Runtime's rounds
+more than torch's where an image is uniform, by 2e-4 in a black one."""
 ROUNDING = 8.0
 """So many times the error that float32 makes in torch itself an export may make, each against
 float64. Some networks amplify rounding, PackNet by its many normalisations; a run-time adds the
@@ -245,13 +248,15 @@ def _compare(bundle: Bundle, seg_graph: nn.Module, depth_graph: nn.Module) -> No
     Where they differ by more than most networks do, float64 tells whether it is rounding.
     """
     spec, precision = bundle.manifest.input, bundle.manifest.precision
-    min_agreement = MIN_LABEL_AGREEMENT[precision]
+    min_agreement, limit = MIN_LABEL_AGREEMENT[precision], MAX_DEPTH_ERROR[precision]
+    if any(isinstance(module, nn.GroupNorm) for module in depth_graph.modules()):
+        limit = max(limit, GROUP_NORM_ERROR)
     engine = create_engine(bundle, 'onnxruntime')
     try:
         for kind, image_hw3 in _test_images(spec.width, spec.height):
             labels, depth = _answers(seg_graph, depth_graph, image_hw3)
             raw = engine.infer(image_hw3)
-            percentile, max_error = ERROR_PERCENTILE[precision], MAX_DEPTH_ERROR[precision]
+            percentile, max_error = ERROR_PERCENTILE[precision], limit
             error = _error(raw.depth_hw, depth, percentile)
             if precision == 'fp32' and not error < max_error:
                 _, exact = _answers(

@@ -33,7 +33,7 @@ HEADER = """\
 # Copyright 2026 The sg_depth_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-TORCH_SIDE = ('export', 'networks', 'training', 'cli/layers')
+TORCH_SIDE = ('export', 'imports', 'networks', 'training', 'cli/layers')
 GRAPH_SIDE = ('quantization', 'bundle/half_precision')
 """What rewrites graphs: it needs onnx, which running them does not."""
 IMPORT_NAMES = {

@@ -25,7 +25,10 @@ CardOption = Annotated[
 ]
 BundleOption = Annotated[
     str,
-    typer.Option(help='What is evaluated: a bundle, an .onnx file, prior, constant or truth.'),
+    typer.Option(
+        help='What is evaluated: a bundle, an .onnx file, saved predictions (a folder of '
+        'NAME.npy, .npz or 16-bit .png, or one .npy of all), prior, constant or truth.'
+    ),
 ]
 
 
@@ -47,7 +50,7 @@ class DepthOptions:
         Normalisation, typer.Option(help='What .onnx files expect of RGB.')
     ] = 'imagenet'
     onnx_output: Annotated[
-        Literal['depth', 'inverse'], typer.Option(help='What .onnx files give.')
+        Literal['depth', 'inverse'], typer.Option(help='What .onnx files and saved arrays give.')
     ] = 'depth'
     protocol: Annotated[
         str | None,

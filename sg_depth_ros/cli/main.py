@@ -82,6 +82,11 @@ COMMANDS = {
         'Turn a checkpoint into a model bundle, proven equal to torch.',
         'train',
     ),
+    'import': Command(
+        'sg_depth_ros.cli.import_:import_published',
+        'Turn a published network (packnet-sfm, monodepth2) into a model bundle.',
+        'train',
+    ),
     'quantize': Command(
         'sg_depth_ros.cli.quantize:quantize',
         'Turn a bundle into eight bits; what costs too much stays in float32.',

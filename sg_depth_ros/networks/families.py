@@ -1,6 +1,6 @@
 # Copyright 2026 The sg_depth_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The families of depth networks, by the name that their configurations carry."""
+"""The families of depth and pose networks, by the name that their configurations carry."""
 
 from __future__ import annotations
 
@@ -11,20 +11,31 @@ from pydantic import Discriminator, Tag, TypeAdapter
 
 from sg_depth_ros.networks.depth_resnet import DepthResNet, DepthResNetConfig
 from sg_depth_ros.networks.packnet import PackNet, PackNetConfig
+from sg_depth_ros.networks.pose import PoseNet, PoseNetConfig, PoseResNet, PoseResNetConfig
 
 
-def _family(config: Any) -> Any:
-    """Give the family of a configuration or of its values, by default the ResNet style."""
-    if isinstance(config, Mapping):
-        return config.get('family', 'resnet')
-    return getattr(config, 'family', None)
+def _family_or(default: str) -> Discriminator:
+    """Tell the family of a configuration or of its values, which may leave out the default."""
+
+    def family(config: Any) -> Any:
+        if isinstance(config, Mapping):
+            return config.get('family', default)
+        return getattr(config, 'family', None)
+
+    return Discriminator(family)
 
 
 DepthConfig = Annotated[
     Annotated[DepthResNetConfig, Tag('resnet')] | Annotated[PackNetConfig, Tag('packnet')],
-    Discriminator(_family),
+    _family_or('resnet'),
 ]
-"""A configuration of any family, for a pydantic model's field."""
+"""A configuration of any family of depth networks, for a pydantic model's field."""
+
+PoseConfig = Annotated[
+    Annotated[PoseNetConfig, Tag('stack')] | Annotated[PoseResNetConfig, Tag('resnet')],
+    _family_or('stack'),
+]
+"""A configuration of any family of pose networks."""
 
 _ADAPTER: TypeAdapter[DepthResNetConfig | PackNetConfig] = TypeAdapter(DepthConfig)
 
@@ -41,3 +52,15 @@ def build_depth(
     if isinstance(checked, PackNetConfig):
         return PackNet(checked)
     return DepthResNet(checked, pretrained)
+
+
+def build_pose(
+    config: PoseNetConfig | PoseResNetConfig, pretrained: bool = False
+) -> PoseNet | PoseResNet:
+    """Build the pose network that a configuration describes.
+
+    :param pretrained: start the encoder, of those that have one, from ImageNet weights
+    """
+    if isinstance(config, PoseResNetConfig):
+        return PoseResNet(config, pretrained)
+    return PoseNet(config)

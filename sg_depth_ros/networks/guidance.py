@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sg_depth_ros.networks.pac import PacConv2d
+from sg_depth_ros.networks.padding import Padding, reflect
 
 
 class GuidanceConfig(BaseModel):
@@ -89,13 +90,21 @@ class GuidedConv2d(nn.Module):
     """A convolution that is pixel-adaptive where it is guided, and plain and 3x3 where not.
 
     :param config: of the guidance; None for the plain one
+    :param padding: what it sees outside the image; under ``reflect`` features are mirrored too
     """
 
-    def __init__(self, in_channels: int, out_channels: int, config: GuidanceConfig | None) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        config: GuidanceConfig | None,
+        padding: Padding = 'zeros',
+    ) -> None:
         super().__init__()
         self.out_channels, self.guided = out_channels, config is not None
+        self.margin = config.kernel_size // 2 if config and padding == 'reflect' else 0
         self.conv = (
-            nn.Conv2d(in_channels, out_channels, 3, padding=1)
+            nn.Conv2d(in_channels, out_channels, 3, padding=1, padding_mode=padding)
             if config is None
             else PacConv2d(
                 in_channels,
@@ -108,5 +117,14 @@ class GuidedConv2d(nn.Module):
 
     def forward(self, x_bchw: Tensor, guidance_bdhw: Tensor | None) -> Tensor:
         """Convolve x (B, C, H, W), under guidance (B, D, H, W) if this layer is guided."""
-        out: Tensor = self.conv(x_bchw, guidance_bdhw) if self.guided else self.conv(x_bchw)
-        return out
+        if not self.guided:
+            plain: Tensor = self.conv(x_bchw)
+            return plain
+        assert guidance_bdhw is not None
+        margin = self.margin
+        if not margin:
+            out: Tensor = self.conv(x_bchw, guidance_bdhw)
+            return out
+        # What the frame itself answers is cut off again.
+        framed: Tensor = self.conv(reflect(x_bchw, margin), reflect(guidance_bdhw, margin))
+        return framed[..., margin:-margin, margin:-margin]

@@ -10,6 +10,7 @@ from typing import TypeVar, cast
 from torch import nn
 
 from sg_depth_ros.networks.packing import MergedPack, Pack
+from sg_depth_ros.networks.padding import Reflect
 
 _Network = TypeVar('_Network', bound=nn.Module)
 
@@ -17,17 +18,27 @@ _Network = TypeVar('_Network', bound=nn.Module)
 def prepare_for_inference(network: _Network) -> _Network:
     """Give a copy of a trained network that computes the same with less work.
 
-    PackNet's packs become one convolution each, see :class:`MergedPack`, and heads become
-    transposed convolutions. The copy is in evaluation mode, and its weights have other names.
+    PackNet's packs become one convolution each, see :class:`MergedPack`, heads become transposed
+    convolutions, and padding by reflection becomes slices. The copy is in evaluation mode, and
+    its weights have other names.
     """
     prepared = copy.deepcopy(network)
     for parent in list(prepared.modules()):
         for name, child in list(parent.named_children()):
             if isinstance(child, Pack):
                 setattr(parent, name, MergedPack(child))
-            elif isinstance(child, nn.Conv2d) and child.out_channels == 1:
-                setattr(parent, name, _transposed(child))
+            elif isinstance(child, nn.Conv2d):
+                setattr(parent, name, _prepared(child))
     return prepared.eval()
+
+
+def _prepared(conv: nn.Conv2d) -> nn.Module:
+    reflects = conv.padding_mode == 'reflect'
+    if reflects:
+        assert conv.padding == (1, 1), 'reflect() pads by one'
+        conv.padding, conv.padding_mode = (0, 0), 'zeros'
+    fast = _transposed(conv) if conv.out_channels == 1 else conv
+    return nn.Sequential(Reflect(), fast) if reflects else fast
 
 
 def _transposed(conv: nn.Conv2d) -> nn.ConvTranspose2d:

@@ -20,11 +20,11 @@ from torch.nn import functional as F
 from sg_depth_ros.bundle.labels import ids_with
 from sg_depth_ros.geometry.camera import PinholeCamera
 from sg_depth_ros.images.resize import resize_image
-from sg_depth_ros.networks.checkpoint import load_networks
+from sg_depth_ros.networks.checkpoint import load_networks, load_pose
 from sg_depth_ros.networks.depth_resnet import DepthResNet
-from sg_depth_ros.networks.families import build_depth
+from sg_depth_ros.networks.families import build_depth, build_pose
 from sg_depth_ros.networks.packnet import PackNet
-from sg_depth_ros.networks.pose import PoseNet
+from sg_depth_ros.networks.pose import PoseNet, PoseResNet
 from sg_depth_ros.training import losses
 from sg_depth_ros.training.data.triplets import Sample
 from sg_depth_ros.training.depth_settings import DepthSettings
@@ -79,7 +79,7 @@ class DepthTraining(L.LightningModule):
         depth = build_depth(settings.network, settings.pretrained)
         encoder = getattr(depth, 'encoder', None)
         self.depth_weights: str = getattr(encoder, 'weights', 'random')
-        self.pose = PoseNet(settings.pose)
+        self.pose = build_pose(settings.pose, settings.pretrained)
         if settings.initial is not None:
             found = find_networks(settings.initial)
             begun[found] = _start_from(found, depth, self.pose)
@@ -308,7 +308,7 @@ def _require_focal_length(settings: DepthSettings, meta: dict[str, Any], path: P
         )
 
 
-def _start_from(path: Path, depth: nn.Module, pose: nn.Module) -> dict[str, Any]:
+def _start_from(path: Path, depth: nn.Module, pose: PoseNet | PoseResNet) -> dict[str, Any]:
     """Take what fits from an earlier training: an unguided one may start a guided one.
 
     :return: the meta values of that training
@@ -317,7 +317,5 @@ def _start_from(path: Path, depth: nn.Module, pose: nn.Module) -> dict[str, Any]
     if found is None:
         raise ValueError(f'{path} holds no depth network; give one that was trained before')
     take_fitting(depth, found, path)
-    state = torch.load(path, map_location='cpu', weights_only=True)
-    if 'pose' in state:
-        pose.load_state_dict(state['pose'])
+    load_pose(path, pose)
     return meta

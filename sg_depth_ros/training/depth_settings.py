@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from sg_depth_ros.evaluation.metrics import Scaling
 from sg_depth_ros.networks.depth_resnet import DepthResNetConfig
-from sg_depth_ros.networks.families import DepthConfig
+from sg_depth_ros.networks.families import DepthConfig, PoseConfig
 from sg_depth_ros.networks.pose import PoseNetConfig
 from sg_depth_ros.training.data.augmentation import JitterConfig
 from sg_depth_ros.training.data.sources import FolderSource, StreetSource
@@ -98,6 +98,10 @@ class FilterSettings(BaseModel):
 
     model_config = ConfigDict(extra='forbid', frozen=True)
 
+    rule: Literal['ground', 'all'] = 'ground'
+    """ground: the plane is fitted to what is labelled ground, and only pixels are counted whose
+    ray meets it within ``max_distance``. all: the authors' way, all pixels serve to find the plane
+    and all that lie under it count, whatever they are; with ``metres: 0.5``."""
     pixels: int = Field(default=10, ge=0)
     """More pixels than so many under the ground drop an image."""
     metres: float = Field(default=3.3, gt=0)
@@ -122,7 +126,7 @@ class DepthSettings(RunSettings):
     segmentation: Path
     """Checkpoint of the segmentation network, which is frozen, or the name of a shipped one."""
     network: DepthConfig = DepthResNetConfig()
-    pose: PoseNetConfig = PoseNetConfig()
+    pose: PoseConfig = PoseNetConfig()
     sources: list[DepthSource]
     kept: Path | None = None
     """List that ``sg_depth filter`` has written: only these frames are targets."""

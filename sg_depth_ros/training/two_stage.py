@@ -23,7 +23,11 @@ from numpy.typing import NDArray
 from sg_depth_ros.bundle.labels import ids_with, palette
 from sg_depth_ros.files import atomic_path
 from sg_depth_ros.geometry.camera import PinholeCamera
-from sg_depth_ros.geometry.ground_plane import GroundPlane, fit_labelled_ground
+from sg_depth_ros.geometry.ground_plane import (
+    GroundPlane,
+    fit_ground_plane,
+    fit_labelled_ground,
+)
 from sg_depth_ros.images.files import write_image
 from sg_depth_ros.images.visualise import (
     colorize_depth,
@@ -82,16 +86,23 @@ def judge(
     nothing = np.zeros(depth_hw.shape, bool)
     rays = camera.rays()
     points = rays * depth_hw[..., None]
-    plane = fit_labelled_ground(
-        points, labels_hw, min_share=settings.min_ground, min_inliers=settings.min_inliers
+    plane = (
+        fit_ground_plane(points)
+        if settings.rule == 'all'
+        else fit_labelled_ground(
+            points, labels_hw, min_share=settings.min_ground, min_inliers=settings.min_inliers
+        )
     )
     if plane is None:
         return Verdict(NO_GROUND, nothing)
     # With relative depth the camera's height over the plane is the only measure there is.
     unit = 1.0 if metric else plane.height / settings.camera_height
     below = plane.above(points) < -settings.metres * unit
-    near = plane.distance_along(rays) < settings.max_distance * unit
-    counted = below & near & ~np.isin(labels_hw, _SKY)
+    if settings.rule == 'all':
+        counted = below
+    else:
+        near = plane.distance_along(rays) < settings.max_distance * unit
+        counted = below & near & ~np.isin(labels_hw, _SKY)
     return Verdict(INFINITE if counted.sum() > settings.pixels else KEPT, counted, plane)
 
 

@@ -14,6 +14,7 @@ from torch import nn
 from sg_depth_ros.bundle import load_bundle
 from sg_depth_ros.bundle.manifest import MANIFEST
 from sg_depth_ros.bundle.share import share_directory
+from sg_depth_ros.networks.packnet import PackNet
 
 _log = logging.getLogger(__name__)
 
@@ -70,7 +71,28 @@ def take_fitting(network: nn.Module, found: nn.Module, path: Path) -> None:
         if name in own and own[name].shape == value.shape
     }
     kind = type(network).__name__
+    note_other_settings(network, found, path)
     if not fitting:
         raise ValueError(f'{path} has another kind of {kind}; none of its weights fit')
     network.load_state_dict(fitting, strict=False)
     _log.info('%d of %d tensors of %s are from %s', len(fitting), len(own), kind, path)
+
+
+def note_other_settings(network: nn.Module, found: nn.Module, path: Path) -> None:
+    """Warn where equal weights mean something else, as their network pads or normalises otherwise.
+
+    Guidance is left out: an unguided network is a start for a guided one. So is where PackNet's
+    depth is stopped, which its weights know nothing of.
+    """
+    own, begun = (getattr(n, 'config', None) for n in (network, found))
+    if own is None or begun is None or type(own) is not type(begun):
+        return
+    same = {'guidance', 'max_depth'} if isinstance(network, PackNet) else {'guidance'}
+    now, before = (config.model_dump(exclude=same) for config in (own, begun))
+    changed = [f'{key} {before[key]!r}' for key in now if now[key] != before[key]]
+    if changed:
+        _log.warning(
+            '%s was trained with %s; set the same under "network", or it begins with errors',
+            path,
+            ', '.join(changed),
+        )

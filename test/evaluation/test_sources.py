@@ -204,6 +204,25 @@ def test_kitti_raw(tmp_path):
     assert np.array_equal(dict(source.truths())[frames[0].name], truth, equal_nan=True)
 
 
+def test_kitti_takes_the_depth_maps_of_packnet_sfm_where_there_is_no_scan(tmp_path):
+    source = KittiSource(tmp_path, write_kitti(tmp_path))
+    assert source.notes == []
+    expected = dict(source.truths())
+    for scan in sorted(tmp_path.glob('*/*/velodyne_points/data/*.bin')):
+        made = scan.parents[2] / 'proj_depth' / 'velodyne' / 'image_02' / f'{scan.stem}.npz'
+        made.parent.mkdir(parents=True, exist_ok=True)
+        truth = expected[f'{scan.parents[2].name}/{scan.stem}l']
+        np.savez_compressed(made, velodyne_depth=np.nan_to_num(truth))
+        scan.unlink()
+    source = KittiSource(tmp_path, tmp_path / 'splits/eigen/test_files.txt')
+    assert source.notes == ["2 frames have packnet-sfm's depth maps for truth, not the raw LiDAR"]
+    for name, truth in source.truths():
+        assert np.array_equal(truth, expected[name], equal_nan=True)
+    made.unlink()
+    with pytest.raises(EvaluationError, match=r'bin is missing, and so is .*npz; unpack'):
+        list(source.truths())
+
+
 def test_kitti_scales_its_camera_to_images_that_were_resized(tmp_path):
     source = KittiSource(tmp_path, write_kitti(tmp_path))
     for file in tmp_path.glob('*/*/image_02/data/*.png'):

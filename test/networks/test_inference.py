@@ -16,10 +16,11 @@ openvino = pytest.importorskip('openvino')
 
 from sg_depth_ros import export  # noqa: E402
 from sg_depth_ros.networks.depth_resnet import DepthResNet, DepthResNetConfig  # noqa: E402
-from sg_depth_ros.networks.guidance import GuidanceConfig  # noqa: E402
+from sg_depth_ros.networks.guidance import GuidanceConfig, GuidedConv2d  # noqa: E402
 from sg_depth_ros.networks.inference import prepare_for_inference  # noqa: E402
 from sg_depth_ros.networks.packing import MergedPack, Pack  # noqa: E402
 from sg_depth_ros.networks.packnet import PackNet, PackNetConfig  # noqa: E402
+from sg_depth_ros.networks.padding import reflect  # noqa: E402
 
 GUIDANCE = GuidanceConfig(strides=(2, 8), feature_channels=6, channels=3)
 TINY = PackNetConfig(
@@ -63,6 +64,45 @@ def test_heads_are_transposed_and_answer_the_same() -> None:
         assert expected[0].max() > 1.01 * expected[0].min()
         for a, b in zip(prepared(image, features), expected, strict=True):
             torch.testing.assert_close(a, b, rtol=1e-12, atol=0)
+
+
+def test_padding_by_reflection_becomes_slices_and_answers_the_same() -> None:
+    torch.manual_seed(0)
+    x = torch.rand(2, 3, 5, 7)
+    for margin in (1, 2, 3):
+        expected = torch.nn.functional.pad(x, [margin] * 4, mode='reflect')
+        assert torch.equal(reflect(x, margin), expected)
+    image = torch.rand(1, 3, 64, 128, dtype=torch.float64)
+    features = {s: torch.randn(1, 6, 64 // s, 128 // s).double() for s in (4, 8)}
+    for guidance in (None, GUIDANCE.model_copy(update={'kernel_size': 5})):
+        config = DepthResNetConfig(
+            encoder='resnet10t', decoder_channels=(16, 8, 8, 8, 4), guidance=guidance,
+            padding='reflect', mean=(0.45, 0.45, 0.45), std=(0.225, 0.225, 0.225),
+        )  # fmt: skip
+        network = DepthResNet(config).double().eval()
+        prepared = prepare_for_inference(network)
+        convs = [m for m in prepared.modules() if isinstance(m, torch.nn.Conv2d)]
+        assert {conv.padding_mode for conv in convs} == {'zeros'}
+        with torch.no_grad():
+            expected = network(image, features)
+            for a, b in zip(prepared(image, features), expected, strict=True):
+                torch.testing.assert_close(a, b, rtol=1e-12, atol=0)
+            # It is another network than with zeros around.
+            other = DepthResNet(config.model_copy(update={'padding': 'zeros'})).double().eval()
+            other.load_state_dict(network.state_dict())
+            change = (other(image, features)[0] / expected[0] - 1).abs()
+        assert change[..., 0, :].max() > 1e-4
+
+
+def test_with_equal_features_reflected_guidance_is_a_plain_convolution() -> None:
+    torch.manual_seed(0)
+    guided = GuidedConv2d(4, 5, GUIDANCE, 'reflect').double()
+    plain = GuidedConv2d(4, 5, None, 'reflect').double()
+    state = {k: v for k, v in guided.state_dict().items() if 'sigma' not in k}
+    plain.load_state_dict(state)
+    x, alike = torch.rand(1, 4, 6, 8).double(), torch.ones(1, 3, 6, 8).double()
+    with torch.no_grad():
+        torch.testing.assert_close(guided(x, alike), plain(x, None), rtol=1e-12, atol=1e-14)
 
 
 def test_a_guided_packnet_in_onnx_runtime_and_openvino() -> None:

@@ -54,7 +54,18 @@ def _lidar():
 
 
 def write_cityscapes(root):
-    """Write Cityscapes' fine labels as they are downloaded, two images in each split."""
+    """Write Cityscapes as it is downloaded: two labelled images in each split, one sequence."""
+    for i in range(6):
+        stem = f'train/ulm/ulm_000000_{17 + i:06d}'
+        image = root / 'leftImg8bit_sequence' / f'{stem}_leftImg8bit.png'
+        image.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(image), picture(i)[..., ::-1])
+        vehicle = root / 'vehicle_sequence' / f'{stem}_vehicle.json'
+        vehicle.parent.mkdir(parents=True, exist_ok=True)
+        vehicle.write_text('{"speed": 8.5}')
+    camera = root / 'camera/train/ulm/ulm_000000_000019_camera.json'
+    camera.parent.mkdir(parents=True)
+    camera.write_text('{"intrinsic": {"fx": 1600, "fy": 1536, "u0": 1008, "v0": 496}}')
     for split in ('train', 'val'):
         for name in ('ulm_000000_000019', 'ulm_000001_000019'):
             image = root / 'leftImg8bit' / split / 'ulm' / f'{name}_leftImg8bit.png'

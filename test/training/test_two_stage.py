@@ -56,6 +56,24 @@ def test_a_car_seen_infinitely_far_is_found_at_any_scale(scale, metres, first_ro
         assert hole.plane.height == pytest.approx(scale * HEIGHT, rel=0.03)
 
 
+@pytest.mark.parametrize('scale', [1.0, 0.03])
+def test_the_authors_rule_asks_no_labels(scale):
+    settings = FilterSettings(rule='all', metres=0.5, pixels=10)
+    nothing = np.full((64, 160), ID['sky'], np.uint8)
+    good = judge(scene(12.0, 0.02, scale)[0], nothing, CAMERA, settings, metric=scale == 1)
+    assert good.reason == KEPT
+    assert good.plane.height == pytest.approx(scale * HEIGHT, rel=0.03)
+    hole = judge(scene(90.0, 0.02, scale)[0], nothing, CAMERA, settings, metric=scale == 1)
+    assert hole.reason == INFINITE and hole.below[34:43, 62:94].mean() > 0.9
+    # By ground alone, where nothing is labelled so, there is nothing to judge by.
+    ours = judge(scene(90.0)[0], nothing, CAMERA, FilterSettings(), metric=True)
+    assert ours.reason == NO_GROUND
+    # Pixels far away count too, which ours leaves out.
+    far = judge(*scene(400.0, distance=60.0), CAMERA, settings, metric=True)
+    near = judge(*scene(400.0, distance=60.0), CAMERA, FilterSettings(metres=0.5), metric=True)
+    assert far.pixels > near.pixels
+
+
 def test_the_settings_are_the_limits():
     depth, labels = scene(90.0)
     pixels = judge(depth, labels, CAMERA, FilterSettings(), metric=True).pixels

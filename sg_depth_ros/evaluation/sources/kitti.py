@@ -16,6 +16,7 @@ from sg_depth_ros.evaluation.frames import EvaluationError, Frame
 from sg_depth_ros.evaluation.lidar import splat_nearest
 from sg_depth_ros.geometry.camera import PinholeCamera
 from sg_depth_ros.images.files import SUFFIXES, read_depth, read_rgb
+from sg_depth_ros.images.saved_depth import read_packnet_depth
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,12 @@ class KittiFrame:
 
 
 def read_split(path: str | Path) -> list[KittiFrame]:
-    """Read a split file of monodepth2 (``eigen/test_files.txt``); raises EvaluationError."""
+    """Read a split file in any of the ways that publications write it; raises EvaluationError.
+
+    ``DATE/DRIVE INDEX l|r`` (monodepth2), ``DATE/DRIVE/image_02/data/INDEX.png`` (packnet-sfm,
+    SfMLearner's test files, and BTS, whose depth file and focal length behind it are not needed),
+    ``DRIVE_02 INDEX`` (SfMLearner's train files).
+    """
     frames = []
     try:
         lines = Path(path).read_text().splitlines()
@@ -49,16 +55,33 @@ def read_split(path: str | Path) -> list[KittiFrame]:
         if not line.strip():
             continue
         try:
-            folder, index, side = line.split()
-            date, drive = folder.split('/')
-            frames.append(KittiFrame(date, drive, int(index), {'l': 'l', 'r': 'r'}[side]))
+            frames.append(_split_frame(line.split()))
         except (KeyError, ValueError) as error:
             raise EvaluationError(
-                f'{path}, line {number}: found {line!r}, expected DATE/DRIVE INDEX l|r'
+                f'{path}, line {number}: found {line!r}, expected {_SPLIT_LINES}'
             ) from error
     if not frames:
-        raise EvaluationError(f'the split {path} is empty; expected lines DATE/DRIVE INDEX l|r')
+        raise EvaluationError(f'the split {path} is empty; expected lines {_SPLIT_LINES}')
     return frames
+
+
+_SPLIT_LINES = 'DATE/DRIVE INDEX l|r, DATE/DRIVE/image_02/data/INDEX.png or DRIVE_02 INDEX'
+_SIDES = {'02': 'l', '03': 'r', 'image_02': 'l', 'image_03': 'r', 'l': 'l', 'r': 'r'}
+
+
+def _split_frame(words: list[str]) -> KittiFrame:
+    """Understand a line; raises KeyError or ValueError if it is none."""
+    first = words[0].strip('/')
+    if first.endswith(SUFFIXES):
+        date, drive, camera, _, file = first.split('/')
+        return KittiFrame(date, drive, int(Path(file).stem), _SIDES[camera])
+    if len(words) == 2:
+        drive, _, camera = first.rpartition('_')
+        date = drive[: len('2011_09_26')]
+        return KittiFrame(date, drive, int(words[1]), _SIDES[camera])
+    folder, index, side = words
+    date, drive = folder.split('/')
+    return KittiFrame(date, drive, int(index), _SIDES[side])
 
 
 @cache
@@ -147,6 +170,13 @@ class KittiSource:
             )
         for frame in self._frames.values():
             self._image_file(frame)
+        made = (
+            [] if improved else [f for f in self._frames.values() if not self._scan(f).is_file()]
+        )
+        if made:
+            self.notes.append(
+                f"{len(made)} frames have packnet-sfm's depth maps for truth, not the raw LiDAR"
+            )
 
     def names(self) -> list[str]:
         """Give the names in the order of the split."""
@@ -187,13 +217,28 @@ class KittiSource:
                 return file
         return None
 
+    def _scan(self, frame: KittiFrame) -> Path:
+        folder = self.root / frame.date / frame.drive / 'velodyne_points' / 'data'
+        return folder / f'{frame.index:010d}.bin'
+
+    def _made_file(self, frame: KittiFrame) -> Path:
+        """Give where packnet-sfm's download has the depth that it made of the raw LiDAR."""
+        folder = self.root / frame.date / frame.drive / 'proj_depth' / 'velodyne'
+        return folder / f'image_{frame.camera}' / f'{frame.index:010d}.npz'
+
     def _truth(self, frame: KittiFrame) -> NDArray[np.float32]:
         if self._improved and (file := self._improved_file(frame)) is not None:
             return read_depth(file)
         date = self.root / frame.date
-        scan = date / frame.drive / 'velodyne_points' / 'data' / f'{frame.index:010d}.bin'
+        scan = self._scan(frame)
         if not scan.is_file():
-            raise EvaluationError(f'{scan} is missing; unpack the LiDAR of the drive there')
+            made = self._made_file(frame)
+            if made.is_file():
+                return read_packnet_depth(made)
+            raise EvaluationError(
+                f'{scan} is missing, and so is {made}; unpack the LiDAR of the drive there, or '
+                "packnet-sfm's depth maps"
+            )
         cameras, to_camera = self._cameras_file(frame), date / 'calib_velo_to_cam.txt'
         rectify, rigid = np.eye(4), np.eye(4)
         rectify[:3, :3] = read_matrix(cameras, 'R_rect_00', 3, 3)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
@@ -30,7 +31,8 @@ class KittiRawSource(SourceSettings):
     path: Path
     """Folder with ``DATE/DRIVE`` and the calibration files."""
     split: Path | None = None
-    """Lines ``DATE/DRIVE INDEX l|r``, as in monodepth2's splits; all drives, left, if not set."""
+    """A list of frames as monodepth2, packnet-sfm, BTS or SfMLearner write it, see
+    ``evaluation.sources.kitti.read_split``; all drives, left, if not set."""
 
     def sequences(self) -> list[Sequence]:
         """Read the drives; raises ValueError that names what is missing."""
@@ -81,25 +83,37 @@ class KittiOdometrySource(SourceSettings):
     """Such as ["00", "02"]; all that are there if empty."""
     camera: Literal['0', '1', '2', '3'] = '2'
     """Number of the camera: 0 and 1 are gray, 2 and 3 in colour."""
+    split: Path | None = None
+    """Lines ``DRIVE INDEX l|r``, as monodepth2 writes them for odometry: their drives, and of
+    these the frames that it lists, by cameras 2 and 3; ``drives`` and ``camera`` do not count."""
 
     def sequences(self) -> list[Sequence]:
         """Read the drives; raises ValueError that names what is missing."""
+        if self.split is not None:
+            wanted = _odometry_split(self.split)
+            self._require({drive for drive, _ in wanted})
+            return [self._drive(*key, indices) for key, indices in wanted.items()]
         found = sorted(folder.name for folder in (self.path / 'sequences').glob('*'))
         drives = self.drives or found
+        self._require(drives)
+        return [self._drive(drive, self.camera) for drive in drives]
+
+    def _require(self, drives: Collection[str]) -> None:
+        found = sorted(folder.name for folder in (self.path / 'sequences').glob('*'))
         missing = sorted(set(drives) - set(found))
         if missing or not drives:
             raise ValueError(
                 f'{self.path / "sequences"} has the drives {", ".join(found) or "none"}, expected '
                 f'{", ".join(missing) or "at least one"}; unpack the odometry benchmark there'
             )
-        return [self._drive(drive) for drive in drives]
 
-    def _drive(self, drive: str) -> Sequence:
+    def _drive(self, drive: str, number: str, indices: Collection[int] = ()) -> Sequence:
         folder = self.path / 'sequences' / drive
-        images = list_images(folder / f'image_{self.camera}')
+        images = list_images(folder / f'image_{number}')
         frames = ImageFiles(list(images.values()))
         height, width = frames[0].shape[:2]
-        matrix = read_matrix(folder / 'calib.txt', f'P{self.camera}', 3, 4)[:, :3]
+        matrix = read_matrix(folder / 'calib.txt', f'P{number}', 3, 4)[:, :3]
+        listed = np.array([int(stem) in indices for stem in images]) if indices else None
         times, poses = folder / 'times.txt', self.path / 'poses' / f'{drive}.txt'
         moved = None
         if self.use_speed and poses.exists():
@@ -108,12 +122,34 @@ class KittiOdometrySource(SourceSettings):
         if stamps is not None and len(stamps) != len(frames):
             raise ValueError(f'{times} has {len(stamps)} times, expected {len(frames)}')
         return Sequence(
-            f'odometry/{drive}',
+            f'odometry/{drive}' + ('/r' if indices and number == '3' else ''),
             frames,
             None if self.learn_intrinsics else PinholeCamera.from_matrix(matrix, width, height),
             stamps,
             moved,
+            listed,
         )
+
+
+def _odometry_split(path: Path) -> dict[tuple[str, str], set[int]]:
+    """Give the frames by drive and camera of lines ``DRIVE INDEX l|r``."""
+    wanted: dict[tuple[str, str], set[int]] = {}
+    try:
+        lines = path.read_text().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f'the split {path} cannot be read: {error}') from error
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            drive, index, side = line.split()
+            key = f'{int(drive):02d}', {'l': '2', 'r': '3'}[side]
+            wanted.setdefault(key, set()).add(int(index))
+        except (KeyError, ValueError) as error:
+            raise ValueError(
+                f'{path}, line {number}: found {line!r}, expected DRIVE INDEX l|r'
+            ) from error
+    return wanted
 
 
 def _read_stamps(path: Path, stems: list[str]) -> NDArray[np.float64] | None:

@@ -10,11 +10,22 @@ from typing import Annotated
 from pydantic import Field
 
 from sg_depth_ros.images.files import image_files
+from sg_depth_ros.training.data.cityscapes import CityscapesSource
+from sg_depth_ros.training.data.ddad import DdadSource
 from sg_depth_ros.training.data.kitti import KittiOdometrySource, KittiRawSource
+from sg_depth_ros.training.data.nuscenes import NuScenesSource
 from sg_depth_ros.training.data.sources import BagSource, FolderSource, StreetSource, VideoSource
 
 DepthSource = Annotated[
-    VideoSource | FolderSource | BagSource | KittiRawSource | KittiOdometrySource | StreetSource,
+    VideoSource
+    | FolderSource
+    | BagSource
+    | KittiRawSource
+    | KittiOdometrySource
+    | CityscapesSource
+    | DdadSource
+    | NuScenesSource
+    | StreetSource,
     Field(discriminator='kind'),
 ]
 
