@@ -66,9 +66,9 @@ def parse_yaml(text: str, origin: str) -> Any:
         raise DocumentError(f'{origin} is not YAML ({reason})') from error
 
 
-def read_json(path: str | Path) -> Any:
-    """Read a JSON file; raises DocumentError."""
-    return parse_json(read_text(path), str(path))
+def read_json(path: str | Path, max_bytes: int = MAX_BYTES) -> Any:
+    """Read a JSON file; raises DocumentError, also when it is larger than ``max_bytes``."""
+    return parse_json(read_text(path, max_bytes), str(path))
 
 
 def parse_json(text: str, origin: str) -> Any:

@@ -26,7 +26,7 @@ from sg_depth_ros.estimator import Estimator
 from sg_depth_ros.images.decoding import ENCODINGS
 from sg_depth_ros.ros.diagnostics import diagnose, diagnostic_status
 from sg_depth_ros.ros.node import DepthNode
-from sg_depth_ros.ros.outputs import ALL_TOPICS, LABEL_NAMES, Outputs
+from sg_depth_ros.ros.outputs import OUTPUTS, Outputs
 
 FEW, MANY = 1200, 40_000
 MOST_MEGABYTES = 300
@@ -107,7 +107,7 @@ def node(formula_bundle, monkeypatch):
     """A node that is active and not spun: what it is given is worked on at once."""
     context = Context()
     rclpy.init(context=context, domain_id=DOMAIN)
-    every = set(ALL_TOPICS) - {LABEL_NAMES}
+    every = set(OUTPUTS)
     monkeypatch.setattr(Outputs, 'wanted', lambda self: every)
     made = DepthNode(
         load=lambda _: formula_bundle,

@@ -9,7 +9,6 @@ labelled one, with ``camera`` (``camera_trainvaltest.zip``) and, where they are 
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from sg_depth_ros.documents import read_json
 from sg_depth_ros.geometry.camera import PinholeCamera
 from sg_depth_ros.images.files import SUFFIXES, read_rgb
 from sg_depth_ros.training.data.frames import ImageFiles
@@ -167,8 +167,5 @@ def _speed(file: Path) -> float:
 
 
 def _read_json(file: Path) -> dict[str, Any]:
-    try:
-        values = json.loads(file.read_text())
-    except ValueError as error:
-        raise ValueError(f'{file} is no JSON ({error}); unpack it again') from error
+    values = read_json(file)
     return values if isinstance(values, dict) else {}

@@ -4,17 +4,20 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
+from sg_depth_ros.documents import read_json
 from sg_depth_ros.geometry.camera import PinholeCamera
 from sg_depth_ros.training.data.frames import ImageFiles
 from sg_depth_ros.training.data.sequence import Sequence
 from sg_depth_ros.training.data.sources import SourceSettings
+
+MAX_JSON_BYTES = 1 << 26
+"""Of a scene's or the data set's description."""
 
 SPLITS = {'train': '0', 'val': '1', 'test': '2'}
 """The devkit's numbers."""
@@ -85,7 +88,4 @@ def _seconds(datum: dict[str, Any]) -> float:
 def _read(file: Path) -> Any:
     if not file.is_file():
         raise ValueError(f'{file} is missing; unpack DDAD there')
-    try:
-        return json.loads(file.read_text())
-    except ValueError as error:
-        raise ValueError(f'{file} is no JSON ({error}); unpack it again') from error
+    return read_json(file, MAX_JSON_BYTES)

@@ -4,19 +4,23 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
+from sg_depth_ros.documents import read_json
 from sg_depth_ros.geometry.camera import PinholeCamera
 from sg_depth_ros.training.data.frames import ImageFiles
 from sg_depth_ros.training.data.sequence import Sequence
 from sg_depth_ros.training.data.sources import SourceSettings
 
 Row = dict[str, Any]
+
+
+MAX_TABLE_BYTES = 1 << 31
+"""Of one table: sample_data has more than a gigabyte."""
 
 
 class NuScenesSource(SourceSettings):
@@ -79,6 +83,6 @@ class NuScenesSource(SourceSettings):
         if not file.is_file():
             raise ValueError(f'{file} is missing; unpack the metadata of nuScenes there')
         try:
-            return {row['token']: row for row in json.loads(file.read_text())}
+            return {row['token']: row for row in read_json(file, MAX_TABLE_BYTES)}
         except (ValueError, TypeError, KeyError) as error:
             raise ValueError(f'{file} is no table of nuScenes ({error!r})') from error
