@@ -13,6 +13,7 @@ import pytest
 pytest.importorskip('typer', reason='typer is not installed')
 
 import typer
+from children import signals_heard, start_process
 from formula import BundleMaker
 
 from sg_depth_ros.bundle import Bundle
@@ -124,8 +125,8 @@ def test_signals_end_every_command_as_ctrl_c_does(number: int, where: str) -> No
         f'    def exec_module(self, module): exec({modules[where]!r}, module.__dict__)\n'
         'sys.meta_path.insert(0, Slow()); sys.argv = ["sg_depth", "replay"]; cli.main()'
     )
-    process = subprocess.Popen(
-        [sys.executable, '-c', code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    process = start_process(
+        [sys.executable, '-c', code], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     assert process.stdout is not None
     assert process.stdout.readline() == 'here\n'
@@ -150,7 +151,7 @@ def test_what_nohup_ignores_stays_ignored(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_a_second_signal_does_not_disturb_the_end() -> None:
     kept = []
-    with pytest.raises(typer.Exit) as ended, ended_in_order():
+    with signals_heard(), pytest.raises(typer.Exit) as ended, ended_in_order():
         try:
             signal.raise_signal(signal.SIGHUP)
         finally:
@@ -161,7 +162,7 @@ def test_a_second_signal_does_not_disturb_the_end() -> None:
 
 
 def test_a_library_that_makes_an_exit_of_a_signal_does_not_hide_it() -> None:
-    with pytest.raises(typer.Exit) as ended, ended_in_order():
+    with signals_heard(), pytest.raises(typer.Exit) as ended, ended_in_order():
         try:
             signal.raise_signal(signal.SIGTERM)
         except KeyboardInterrupt:

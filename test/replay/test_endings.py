@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from children import start_process
 
 pytest.importorskip('rclpy', reason='ROS 2 is not installed')
 
@@ -45,11 +46,10 @@ def wait_for(what) -> None:
 def start(bag: Path, out: Path, bundle: Bundle, *arguments: str) -> subprocess.Popen[str]:
     program = 'from sg_depth_ros.cli.main import main; main()'
     command = [sys.executable, '-c', program, 'replay', str(bag), '--out', str(out)]
-    return subprocess.Popen(
+    return start_process(
         [*command, '--bundle', str(bundle.path), '--engine', 'onnxruntime', *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
         env={**os.environ, 'NO_COLOR': '1'},
     )
 

@@ -10,6 +10,7 @@ import threading
 from types import SimpleNamespace
 
 import pytest
+from children import start_process
 
 pytest.importorskip('rclpy', reason='ROS 2 is not installed')
 pytest.importorskip('onnxruntime', reason='onnxruntime is not installed')
@@ -186,14 +187,13 @@ sys.exit(depth_node.main())
 def test_a_build_that_cannot_be_stopped_does_not_make_the_end_an_abort(network_bundle):
     pytest.importorskip('onnx', reason='onnx is not installed')
     pytest.importorskip('tensorrt_rtx', reason='TensorRT-RTX is not installed (x86 only)')
-    process = subprocess.Popen(
+    process = start_process(
         [
             *(sys.executable, '-c', UNSTOPPABLE, '--ros-args', '-p', 'engine:=tensorrt'),
             *('-p', f'bundle:={network_bundle.path}'),
         ],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
         env={**os.environ, 'ROS_DOMAIN_ID': str(DOMAIN), 'PYTHONUNBUFFERED': '1'},
     )
     timer = threading.Timer(TIMEOUT, process.kill)
