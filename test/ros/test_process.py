@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from children import start_process
 
 pytest.importorskip('rclpy', reason='ROS 2 is not installed')
 pytest.importorskip('onnxruntime', reason='onnxruntime is not installed')
@@ -40,12 +41,11 @@ def processes():
 
     def start(*arguments):
         started.append(
-            subprocess.Popen(
+            start_process(
                 [sys.executable, *map(str, arguments)],
                 env=environment,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                text=True,
             )
         )
         return started[-1]
@@ -85,13 +85,17 @@ def test_signals_end_it_in_order(processes, formula_bundle, number):
     assert 'Traceback' not in output
 
 
-# A node that gets the signal of the command line where its last word says, once or again.
+# A node that gets the signal of the command line where its last word says, once or again, and
+# goes on at once or, as under load, when the signal has taken the context down.
 SIGNALLED = """
-import os, sys
+import os, sys, time
 from sg_depth_ros.ros import depth_node
 number, place = int(sys.argv.pop(1)), sys.argv.pop(1)
+place, _, later = place.partition(' ')
 def kill():
     os.kill(os.getpid(), number)
+    while later and sys.modules['rclpy'].ok():
+        time.sleep(0.01)
 def before(owner, name):
     original = getattr(owner, name)
     def replaced(*arguments, **options):
@@ -122,6 +126,7 @@ sys.exit(depth_node.main())
     [
         *('import', 'remove_ros_args', 'make_nodes', 'declare_parameters'),
         *('on_configure', 'on_activate', 'again'),
+        *('make_nodes later', 'declare_parameters later', 'on_configure later'),
     ],
 )
 def test_a_signal_at_any_moment_ends_it_in_order(processes, formula_bundle, place, number):
