@@ -133,14 +133,25 @@ class WrittenFiles:
         """Remove what an earlier run wrote; raises OSError as :func:`prepare_folder`."""
         prepare_folder(folder)
         self._folder, self._list = folder, folder / self.LIST
-        names = self._list.read_text().splitlines() if self._list.is_file() else []
+        # Names of files are bytes, of any encoding.
+        data = self._list.read_bytes() if self._list.is_file() else b''
+        names = [os.fsdecode(name) for name in data.splitlines()]
         for path in (folder / name for name in names):
             # The list may have come from anybody: it speaks of this folder alone.
             if path.resolve().is_relative_to(folder.resolve()) and path.is_file():
                 path.unlink()
         self._list.unlink(missing_ok=True)
 
-    def add(self, *paths: Path) -> None:
-        """Note files inside of the folder, before or after they are written."""
-        with self._list.open('a') as file:
-            file.writelines(f'{path.relative_to(self._folder)}\n' for path in paths)
+    def claim(self, *paths: Path) -> None:
+        """Note files inside of the folder before they are written.
+
+        :raises ValueError: when one is there already, and so not from an earlier run
+        """
+        for path in paths:
+            if path.exists():
+                raise ValueError(
+                    f'{path} is there already, and no earlier result; choose another folder for '
+                    'the results'
+                )
+        with self._list.open('ab') as file:
+            file.writelines(os.fsencode(path.relative_to(self._folder)) + b'\n' for path in paths)

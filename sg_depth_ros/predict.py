@@ -31,6 +31,7 @@ from sg_depth_ros.images.video import VIDEO_SUFFIXES, VideoReader, VideoWriter
 from sg_depth_ros.images.visualise import colorize_depth, depth_legend, depth_range, side_by_side
 
 Format = Literal['png16', 'npy', 'ply']
+_SUFFIX: dict[Format, str] = {'png16': 'png', 'npy': 'npy', 'ply': 'ply'}
 Progress = Callable[[int, int], None]
 """Called with how many images are done and how many there are (0 = not known)."""
 
@@ -83,7 +84,8 @@ def predict_path(
     :param path: an image, a folder of images, or a video.
     :param camera: intrinsics of the upright image; depth is then corrected for the focal length.
         An image of another size but the same shape is taken to be resized.
-    :raises ValueError: when there is nothing to read, ``ply`` lacks a camera, or all is broken.
+    :raises ValueError: when there is nothing to read, ``ply`` lacks a camera, or all is broken, or
+        a file of somebody else lies where a result goes.
     :raises KeyboardInterrupt: when interrupted; its text says how much is written.
     """
     path, out = Path(path), Path(out)
@@ -108,14 +110,16 @@ def predict_path(
     with ExitStack() as stack:
         video = None
         if source.fps is not None:
+            written.claim(out / 'depth.mp4')
             video = stack.enter_context(VideoWriter(out / 'depth.mp4', source.fps))
-            written.add(out / 'depth.mp4')
         stack.enter_context(_noting_interruption(report))
         for image, prediction in chain(first, predictions):
-            written.add(write_depth(out / 'depth' / image.name, prediction, output))
+            depth = out / 'depth' / f'{image.name}.{_SUFFIX[output]}'
+            color = out / 'color' / f'{image.name}.png'
+            written.claim(depth, color)
+            write_depth(depth, prediction, output)
             colored = colorize_depth(prediction.depth, near, far)
-            write_image(out / 'color' / f'{image.name}.png', colored)
-            written.add(out / 'color' / f'{image.name}.png')
+            write_image(color, colored)
             if video is not None:
                 both = side_by_side([prediction.image, colored], ['image', 'depth'])
                 unit = 'm' if estimator.bundle.manifest.depth.scale == 'metric' else ''
@@ -145,10 +149,9 @@ def _noting_interruption(report: PredictReport) -> Iterator[None]:
         report.interrupted = True
 
 
-def write_depth(stem: Path, prediction: Prediction, output: Format) -> Path:
-    """Write depth, where +inf is sky, as ``stem`` plus the format's suffix; give the path."""
+def write_depth(target: Path, prediction: Prediction, output: Format) -> None:
+    """Write depth, where +inf is sky."""
     depth_hw = prediction.depth
-    target = stem.with_name(f'{stem.name}.{"png" if output == "png16" else output}')
     if output == 'png16':
         write_image(target, depth_to_png(depth_hw))
     elif output == 'npy':
@@ -158,7 +161,6 @@ def write_depth(stem: Path, prediction: Prediction, output: Format) -> Path:
         near = replace(prediction, depth=np.where(np.isfinite(depth_hw), depth_hw, np.nan))
         points = near.points().reshape(-1, 3)
         write_ply(target, points, near.image.reshape(-1, 3), near.labels.reshape(-1))
-    return target
 
 
 @dataclass

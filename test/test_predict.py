@@ -1,5 +1,6 @@
 # Copyright 2026 The sg_depth_ros authors
 # SPDX-License-Identifier: Apache-2.0
+import os
 import re
 import signal
 import struct
@@ -12,6 +13,7 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pytest
+from children import start_process
 
 from sg_depth_ros.bundle import Bundle
 from sg_depth_ros.bundle.labels import CITYSCAPES, ID
@@ -269,6 +271,23 @@ def test_the_images_themselves_are_never_overwritten(tmp_path: Path) -> None:
     assert (colors / 'a.png').read_bytes() == before
 
 
+def test_files_of_others_are_not_overwritten(tmp_path: Path) -> None:
+    """A data set with true depth has the folders that results have."""
+    images = tmp_path / 'data' / 'images'
+    images.mkdir(parents=True)
+    save(images / 'a.png', picture(80))
+    foreign = [tmp_path / name for name in ('1/depth/a.png', '2/color/a.png', '3/depth.mp4')]
+    for path in foreign:
+        path.parent.mkdir(parents=True)
+        path.write_text('truth')
+    with VideoWriter(tmp_path / 'v.mp4', 10) as video:
+        video.write(np.full((32, 48, 3), 100, np.uint8))
+    for path, out in ((images, '1'), (images, '2'), (tmp_path / 'v.mp4', '3')):
+        with pytest.raises(ValueError, match='is there already, and no earlier result'):
+            predict_path(path, tmp_path / out, Stub())
+    assert {path.read_text() for path in foreign} == {'truth'}
+
+
 def test_an_interrupted_video_is_whole_as_far_as_it_goes(tmp_path: Path) -> None:
     with VideoWriter(tmp_path / 'v.mp4', 10) as video:
         for _ in range(20):
@@ -295,14 +314,13 @@ def test_signals_end_the_program_with_what_is_done(
     for i in range(400):
         save(folder / f'{i:03d}.png', np.full((400, 800, 3), i % 200, np.uint8))
     program = 'from sg_depth_ros.cli.main import main; main()'
-    process = subprocess.Popen(
+    process = start_process(
         [
             *(sys.executable, '-c', program, 'predict', str(folder), '--out', str(out)),
             *('--bundle', str(formula_bundle.path), '--engine', 'onnxruntime'),
         ],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
     )
     while process.poll() is None and not (out / 'color' / '010.png').exists():
         time.sleep(0.01)
@@ -317,3 +335,28 @@ def test_signals_end_the_program_with_what_is_done(
     for names in done:
         assert len(names) - int(said[1]) in (0, 1)
         assert names == [f'{i:03d}.png' for i in range(len(names))]  # no half, no hidden files
+
+
+def test_names_that_are_no_text_do_no_harm(tmp_path: Path, formula_bundle: Bundle) -> None:
+    """Names are bytes, as archives of other systems leave them; this terminal knows ASCII."""
+    folder, out = tmp_path / 'in', tmp_path / '\xf6'
+    folder.mkdir()
+    name = os.fsdecode(b'a\xff')
+    save(tmp_path / 'a.png', picture(80))
+    (tmp_path / 'a.png').rename(folder / f'{name}.png')
+    (folder / f'{name}2.png').write_text('no image')
+    program = 'from sg_depth_ros.cli.main import main; main()'
+    command = [
+        *(sys.executable, '-c', program, 'predict', str(folder), '--out', str(out)),
+        *('--bundle', str(formula_bundle.path), '--engine', 'onnxruntime'),
+    ]
+    for _ in range(2):  # the second removes what the first has written
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            env={**os.environ, 'PYTHONIOENCODING': 'ascii'},
+        )
+        assert done.returncode == 1 and 'Traceback' not in done.stderr
+        assert '1 images written to' in done.stdout and '1 skipped:' in done.stdout
+        assert (out / 'depth' / f'{name}.png').is_file()

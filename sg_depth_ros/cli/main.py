@@ -9,6 +9,7 @@ beside this one. Another one needs such a file and a line in ``COMMANDS``.
 from __future__ import annotations
 
 import importlib
+import io
 import logging
 import sys
 from typing import Annotated, Any, NamedTuple
@@ -162,6 +163,10 @@ def load_command(name: str) -> Any:
 
 def main() -> None:
     """Run ``sg_depth``; an error is one sentence and exit code 1."""
+    for stream in (sys.stdout, sys.stderr):
+        # Names of files may hold what the terminal cannot show.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors='backslashreplace')
     try:
         app()
     except Exception as error:

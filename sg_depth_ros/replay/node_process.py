@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import signal
 import subprocess
@@ -22,6 +23,8 @@ from sg_depth_ros.ros.fast_dds import (
 )
 
 LOG_LINES = 15
+LAST_DOMAIN = 232
+"""Beyond it DDS runs out of ports."""
 STOP_SECONDS = 10.0
 SMALL_BYTES = 500_000
 """Images up to this size come through without shared memory as well."""
@@ -53,13 +56,24 @@ def dds_environment(image_bytes: int, scratch: Path) -> Iterator[DdsSettings]:
         os.environ[variable] = str(profile)
         if image_bytes > SMALL_BYTES:
             problem = shared_memory_problem(profile, processes=2)
-    chosen = os.environ.get('ROS_DOMAIN_ID')
     try:
-        # Domains above 101 use ports that Linux gives away to any program.
-        yield DdsSettings(int(chosen) if chosen else 1 + os.getpid() % 101, problem)
+        yield DdsSettings(choose_domain(), problem)
     finally:
         for variable in added:
             del os.environ[variable]
+
+
+def choose_domain() -> int:
+    """Give the user's ROS domain, or one for this process; raises ValueError if it is none."""
+    chosen = os.environ.get('ROS_DOMAIN_ID')
+    if not chosen:
+        # Domains above 101 use ports that Linux gives away to any program.
+        return 1 + os.getpid() % 101
+    if not re.fullmatch('[0-9]+', chosen, re.ASCII) or int(chosen) > LAST_DOMAIN:
+        raise ValueError(
+            f'ROS_DOMAIN_ID is a number from 0 to {LAST_DOMAIN}, found {chosen!r}; set or unset it'
+        )
+    return int(chosen)
 
 
 def private_namespace() -> str:
@@ -69,6 +83,17 @@ def private_namespace() -> str:
     the node that was started for them.
     """
     return f'/sg_depth_replay_{secrets.token_hex(6)}'
+
+
+PRIVATE = r'/sg_depth_replay_[0-9a-f]{12}'
+"""What these namespaces look like."""
+
+
+def warnings_in(log: Path) -> list[str]:
+    """Give what the node warned of, each once, as its user would read it: with public names."""
+    text = log.read_text(errors='replace')
+    found = re.findall(r'^\[(?:WARN|ERROR)\] \[[\d.]+\] \[[^]]*\]: (.*)$', text, re.MULTILINE)
+    return list(dict.fromkeys(re.sub(PRIVATE, '', line) for line in found))
 
 
 class NodeProcess:

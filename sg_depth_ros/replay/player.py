@@ -47,6 +47,8 @@ from sg_depth_ros.replay.topics import (
 TRANSFORMS = '/tf_static'
 ERROR_LEVEL = 2
 DIAGNOSTIC_ARRAY = 'diagnostic_msgs/msg/DiagnosticArray'
+RATES = 1e-3, 1e6
+"""Slowest and fastest; beyond, times are no numbers of nanoseconds any more."""
 READY_SECONDS = 600.0
 """A first start may build an engine, which takes minutes."""
 LAST_FRAME_SECONDS = 10.0
@@ -95,10 +97,14 @@ def replay(
     :raises BagError: when the bag has no images, several image topics and none is chosen, or not
         what the scale is to be made from.
     :raises NodeError: when the node fails; the end of its log is in the message.
-    :raises ValueError: when the rate is negative.
+    :raises ValueError: when the rate is none.
     """
-    if not options.rate >= 0:
-        raise ValueError(f'the rate must be 0 (one frame at a time) or more, found {options.rate}')
+    slowest, fastest = RATES
+    if options.rate != 0 and not slowest <= options.rate <= fastest:
+        raise ValueError(
+            f'the rate must be 0 (one frame at a time) or {slowest:g} to {fastest:g}, '
+            f'found {options.rate}'
+        )
     with ExitStack() as stack:
         reader = stack.enter_context(BagReader(bag))
         inputs = Inputs(reader, options.choice, moving_transforms=record_inputs)

@@ -20,7 +20,7 @@ from sg_depth_ros.files import atomic_path, prepare_folder
 from sg_depth_ros.images.files import write_image
 from sg_depth_ros.images.ply import write_ply
 from sg_depth_ros.images.visualise import line_chart, render_points
-from sg_depth_ros.replay.node_process import NodeError
+from sg_depth_ros.replay.node_process import NodeError, warnings_in
 from sg_depth_ros.replay.pictures import ReplayedFrame, write_pictures
 from sg_depth_ros.replay.player import Progress, ReplayOptions, replay
 from sg_depth_ros.replay.result import Replayed
@@ -63,6 +63,9 @@ def replay_into(
         kept = record is not None and record_inputs
         replayed = replay(bag, outputs, out / 'node.log', options, topics, progress, kept)
         summary = summarise(bag, bundle, options, replayed)
+        if replayed.frames_out:
+            said = warnings_in(out / 'node.log')
+            summary['notes'] = [*summary['notes'], *(f'the node says: {w}' for w in said)]
         write_summary(out / 'summary.json', summary)
         done = f'{replayed.frames_out} of {summary["frames"]} frames; summary written to {out}'
         if replayed.interrupted:

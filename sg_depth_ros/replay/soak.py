@@ -23,7 +23,7 @@ from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import Header
 
 from sg_depth_ros.bags.messages import stamp_to_ns
-from sg_depth_ros.replay.node_process import NodeProcess
+from sg_depth_ros.replay.node_process import NodeProcess, choose_domain
 from sg_depth_ros.ros.camera_info import camera_info_message
 from sg_depth_ros.ros.fast_dds import profile_environment
 from sg_depth_ros.ros.messages import image_message
@@ -113,7 +113,7 @@ def soak(
     if seconds <= 0 or rate <= 0:
         raise ValueError(f'seconds and rate must be positive, found {seconds} and {rate}')
     os.environ.update(profile_environment(os.environ))
-    domain = int(os.environ.get('ROS_DOMAIN_ID') or 1 + os.getpid() % 101)
+    domain = choose_domain()
     # Nobody else is in this namespace, so that what comes back is of this node.
     namespace = f'/sg_depth_soak_{secrets.token_hex(6)}'
     arguments = ['-r', f'__ns:={namespace}', '-r', 'image:=image_rect']

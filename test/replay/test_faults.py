@@ -21,7 +21,7 @@ from sg_depth_ros.bags import BagError, BagReader, BagWriter, camera_info_messag
 from sg_depth_ros.bundle import Bundle
 from sg_depth_ros.geometry.camera import PinholeCamera
 from sg_depth_ros.replay.inputs import Choice
-from sg_depth_ros.replay.node_process import NodeError, dds_environment
+from sg_depth_ros.replay.node_process import NodeError, choose_domain, dds_environment
 from sg_depth_ros.replay.player import ReplayOptions
 from sg_depth_ros.replay.report import replay_into
 
@@ -82,6 +82,38 @@ def test_depth_is_paired_with_its_own_image(
     assert (summary['frames_in'], summary['frames_out'], summary['lost']) == (5, 5, {})
     assert summary['header_errors'] == 0
     assert noted in ''.join(summary['notes'])
+
+
+@pytest.mark.parametrize(
+    ('changes', 'said'),
+    [
+        ({'d': np.array([-0.3, 0.1, 0, 0, 0])}, 'the node says: camera_info has lens distortion'),
+        ({'width': 64}, 'the node says: camera_info is for images of 64x16, the image is 32x16'),
+        ({}, ''),
+    ],
+)
+def test_what_the_node_warns_of_is_in_the_summary(
+    tmp_path: Path, formula_bundle: Bundle, changes, said
+) -> None:
+    with BagWriter(tmp_path / 'bag') as bag:
+        for i in range(2):
+            stamp = START + i * STEP
+            info = replace(camera_info_message(CAMERA, stamp, 'eye'), **changes)
+            bag.write('/front/camera_info', info, stamp)
+            bag.write('/front/image_raw', image_message(picture(i), stamp, 'eye'), stamp)
+    summary = replay_into(tmp_path / 'bag', tmp_path / 'out', options(formula_bundle))
+    assert summary['frames_out'] == 2
+    notes = ' '.join(summary['notes'])
+    assert said in notes and bool(notes) == bool(said)
+    assert 'sg_depth_replay' not in notes  # the topic's own name, not that of the replay
+    assert json.loads((tmp_path / 'out' / 'summary.json').read_text())['notes'] == summary['notes']
+
+
+@pytest.mark.parametrize('domain', ['abc', '-1', '233', '1.5'])
+def test_a_domain_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, domain: str) -> None:
+    monkeypatch.setenv('ROS_DOMAIN_ID', domain)
+    with pytest.raises(ValueError, match='ROS_DOMAIN_ID is a number from 0 to 232'):
+        choose_domain()
 
 
 def test_results_are_taken_from_the_own_node_alone(

@@ -1,6 +1,7 @@
 # Copyright 2026 The sg_depth_ros authors
 # SPDX-License-Identifier: Apache-2.0
 import json
+import math
 import os
 import re
 import shutil
@@ -221,7 +222,10 @@ def test_errors_come_before_the_node_is_started(tmp_path: Path, formula_bundle: 
     for options, error, text in (
         (ReplayOptions(bundle), BagError, 'holds no images; its topics: /front/camera_info'),
         (ReplayOptions('no/bundle'), ValueError, 'no bundle no/bundle'),
-        (ReplayOptions(bundle, rate=-1), ValueError, 'rate must be 0'),
+        *(
+            (ReplayOptions(bundle, rate=rate), ValueError, 'rate must be 0')
+            for rate in (-1, math.nan, math.inf, 1e-300)
+        ),
     ):
         with pytest.raises(error, match=text):
             replay_into(tmp_path / 'bag', tmp_path / 'out', options)
