@@ -98,6 +98,8 @@ def read_table(path: str | Path) -> tuple[list[str], list[dict[str, str]]]:
     if not lines:
         raise DocumentError(f'{path} is empty; expected a line of column names')
     names = [name.strip() for name in lines[0]]
+    if twice := next((name for name in names if name and names.count(name) > 1), None):
+        raise DocumentError(f'{path}: the column {twice!r} is there twice')
     for number, line in enumerate(lines[1:], 2):
         # Spreadsheets end some rows with empty cells.
         if len(line) < len(names) or any(line[len(names) :]):

@@ -93,6 +93,7 @@ def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     [
         ('', 'is empty'),
         ('a,b\n1\n', 'row 2 has 1 values'),
+        ('a,b,a\n1,2,3\n', "the column 'a' is there twice"),
         ('a,b\n1,2,3\n', 'row 2 has 3 values'),
         ('a\n"' + 'x' * 200_000 + '"\n', 'is no CSV'),
     ],

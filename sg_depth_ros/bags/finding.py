@@ -45,6 +45,11 @@ def open_bag(path: Path, stack: ExitStack) -> BoundedReader:
         return _open(found, stack)
     except Exception as error:  # storages and compressions raise many unrelated types
         files = _storages(found) if found.is_dir() else []
+        if lacking := _lacking(found, files):
+            raise BagError(
+                f'{found} lacks {", ".join(lacking)} of its recording; copy it there, or give one '
+                f'file, such as {files[0]}'
+            ) from error
         if len(files) != 1:
             raise unreadable(found, error) from error
         try:
@@ -134,6 +139,17 @@ def _check_metadata(folder: Path) -> None:
                 f'{tempfile.gettempdir()} has {free / 1e9:.1f} GB left; make room there, or set '
                 'TMPDIR to another folder'
             )
+
+
+def _lacking(folder: Path, files: list[Path]) -> list[str]:
+    """Give the files that metadata.yaml names and are not there, while others of it are."""
+    try:
+        named = read_yaml(folder / METADATA)['rosbag2_bagfile_information']['relative_file_paths']
+        names = [Path(name).name for name in named]
+    except (OSError, ValueError, TypeError, KeyError):  # it says nothing of files
+        return []
+    there = {file.name for file in files}
+    return [name for name in names if name not in there] if there.intersection(names) else []
 
 
 def _open(path: Path, stack: ExitStack) -> BoundedReader:

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Recordings as crashes, other systems and full disks leave them."""
 
+import re
 import shutil
 import sqlite3
 import struct
@@ -103,6 +104,17 @@ def test_a_renamed_file_is_found(tmp_path: Path) -> None:
     path = write_bag(tmp_path / 'drive')
     (path / 'drive.mcap').rename(path / 'other.mcap')
     assert levels(path) == [0, 1, 2, 3]
+
+
+def test_a_recording_of_which_a_part_is_missing_is_refused(tmp_path: Path) -> None:
+    path = write_bag(tmp_path / 'drive')
+    metadata = path / 'metadata.yaml'
+    text, count = re.subn(r'( *- drive)(\.mcap\n)', r'\1\2\1_1\2', metadata.read_text())
+    assert count == 1
+    metadata.write_text(text)
+    with pytest.raises(BagError, match=r'lacks drive_1\.mcap of its recording; copy it there'):
+        levels(path)
+    assert levels(path / 'drive.mcap') == [0, 1, 2, 3]
 
 
 def add_channel(path: Path, encoding: bytes, text: bytes) -> None:

@@ -52,6 +52,9 @@ def test_folder_complains_clearly(folder):
     (folder / 'intrinsics.csv').write_text('name,fx,fy,cx,cy\n000,80,80,1,1\n')
     with pytest.raises(EvaluationError, match='no row for 001'):
         FolderSource(folder)
+    (folder / 'intrinsics.csv').write_text('name,fx,fy,cx,cy\n' + '000,80,80,1,1\n' * 2)
+    with pytest.raises(EvaluationError, match=r"intrinsics\.csv: '000' is there twice"):
+        FolderSource(folder)
     (folder / 'intrinsics.csv').unlink()
     assert 'no correction for focal length' in FolderSource(folder).notes[1]
     cv2.imwrite(str(folder / 'depth/000.png'), np.zeros((64, 96), np.uint8))

@@ -108,6 +108,10 @@ def _read_intrinsics(path: Path, names: Collection[str]) -> dict[str, tuple[floa
         if lacking := sorted({'name', *_INTRINSICS} - set(columns)):
             raise ValueError(f'there is no column {lacking[0]}')
         intrinsics = {row['name']: tuple(float(row[key]) for key in _INTRINSICS) for row in rows}
+        if len(intrinsics) < len(rows):
+            given = [row['name'] for row in rows]
+            twice = next(name for name in given if given.count(name) > 1)
+            raise ValueError(f'{twice!r} is there twice')
     except ValueError as error:
         raise EvaluationError(
             f'{table}: {error}; expected the columns name, fx, fy, cx, cy'
