@@ -8,9 +8,7 @@ import cv2
 import numpy as np
 import pytest
 from evaluation_worlds import road
-from typer.testing import CliRunner
 
-from sg_depth_ros.cli.evaluate import app
 from sg_depth_ros.evaluation.frames import EvaluationError, Frame
 from sg_depth_ros.evaluation.predictions import SavedPredictions, are_predictions
 from sg_depth_ros.images.files import ImageFileError, depth_to_png
@@ -82,6 +80,11 @@ def test_files_that_are_no_numbers_are_a_sentence(tmp_path):
 
 
 def test_the_command_takes_them_for_a_model(tmp_path):
+    pytest.importorskip('typer', reason='typer is not installed')
+    from typer.testing import CliRunner
+
+    from sg_depth_ros.cli.evaluate import app
+
     for part in ('images', 'depth', 'saved'):
         (tmp_path / 'data' / part).mkdir(parents=True)
     for index in range(3):
