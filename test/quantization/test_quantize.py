@@ -328,7 +328,7 @@ def test_what_cannot_be_calibrated_with_is_said(make_bundle: BundleMaker, tmp_pa
         ('nowhere', 'nowhere does not exist'),
         ('empty', 'empty'),
         ('few', 'few gave 3 images, expected at least 4'),
-        ('broken', 'no image that OpenCV can read'),
+        ('broken', 'neither JPEG nor PNG'),
     ):
         folder = tmp_path / source
         if source != 'nowhere':
