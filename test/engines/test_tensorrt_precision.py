@@ -289,6 +289,36 @@ def test_signed_values_have_the_steps_and_ends_of_unsigned_ones(zero: int, tmp_p
     assert [p.precision for p in find_products(trt, parsed(graph)[0])] == ['int8', 'int8', 'fp32']
 
 
+VOLUME = """
+<ir_version: 9, opset_import: ["": 18]>
+g (float[1,1,6,5,7] x) => (float[1,3,6,5,7] y)
+<float s = {0.5}, uint8 z = {10}>
+{
+  q = QuantizeLinear(x, s, z)
+  d = DequantizeLinear(q, s, z)
+  k = DequantizeLinear<axis: int = 0>(w, sw, zw)
+  y = Conv<pads: ints = [1, 1, 1, 1, 1, 1]>(d, k)
+}
+"""
+
+
+def test_kernels_of_three_dimensions_have_one_sum_for_each_channel(tmp_path: Path) -> None:
+    """PackNet's, whose bias had three times its size."""
+    model = onnx.parser.parse_model(VOLUME)
+    rng = np.random.default_rng(0)
+    for name, value in {
+        'w': rng.integers(-64, 64, (3, 1, 3, 3, 3)).astype(np.int8),
+        'sw': rng.uniform(0.01, 0.02, 3).astype(np.float32),
+        'zw': np.zeros(3, np.int8),
+    }.items():
+        model.graph.initializer.append(onnx.numpy_helper.from_array(value, name))
+    onnx.save(model, tmp_path / 'graph.onnx')
+    x = rng.uniform(-6, 150, (1, 1, 6, 5, 7)).astype(np.float32)
+    (expected,) = session(model.SerializeToString()).run(None, {'x': x})
+    (found,) = session(prepare_graph(tmp_path / 'graph.onnx')).run(None, {'x': x})
+    np.testing.assert_allclose(found, expected, atol=2e-3)
+
+
 def test_a_zero_point_near_the_middle_costs_little_of_a_step(tmp_path: Path) -> None:
     model = signed(110)
     onnx.save(model, tmp_path / 'graph.onnx')

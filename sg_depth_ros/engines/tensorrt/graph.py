@@ -179,7 +179,8 @@ def _sign_integers(model: Any) -> None:
             if kernel is None or reader.input[0] != value or padding != b'NOTSET':
                 rest = True
                 continue
-            sums = _floats(kernel, tensors).sum((1, 2, 3)) * shift
+            values = _floats(kernel, tensors)
+            sums = values.sum(tuple(range(1, values.ndim))) * shift
             bias = reader.input[2] if len(reader.input) > 2 else ''
             if bias:
                 sums = sums + numpy_helper.to_array(tensors[bias])
@@ -220,8 +221,10 @@ def _floats(maker: Any, tensors: dict[str, Any]) -> Any:
     from onnx import numpy_helper
 
     kernel, scale, zero = (numpy_helper.to_array(tensors[name]) for name in maker.input)
-    steps = kernel.astype(scale.dtype) - zero.astype(scale.dtype).reshape(-1, 1, 1, 1)
-    return steps * scale.reshape(-1, 1, 1, 1)
+    # One scale for each output channel, whatever the dimensions of the convolution.
+    by_channel = (-1, *[1] * (kernel.ndim - 1))
+    steps = kernel.astype(scale.dtype) - zero.astype(scale.dtype).reshape(by_channel)
+    return steps * scale.reshape(by_channel)
 
 
 def _attribute(node: Any, name: str, usual: Any) -> Any:
