@@ -176,7 +176,7 @@ def test_topics_and_parameters_are_those_of_the_node():
     from sensor_msgs.msg import Image, PointCloud2
 
     from sg_depth_ros.ros.outputs import ALL_TOPICS
-    from sg_depth_ros.ros.parameters import FIELDS
+    from sg_depth_ros.ros.parameter_table import FIELDS
     from sg_depth_ros.ros.semantic_outputs import LABEL_INFO
 
     layer, source = COSTMAP['obstacle_layer'], COSTMAP['semantic_layer']['camera']
