@@ -94,6 +94,11 @@ def _start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
                 f'{topic}; give for example image:=image_rect'
             )
     names = _absolute(context, value['namespace'], cameras)
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise RuntimeError(
+            f'cameras names {", ".join(twice)} more than once; give each camera a namespace of '
+            'its own'
+        )
     # Both ends need it, and nothing else that an including launch file starts.
     environment = profile_environment(context.environment)
     node = Node(

@@ -141,7 +141,13 @@ def info(
     from sg_depth_ros.engines.tensorrt.orders import staleness
     from sg_depth_ros.engines.tensorrt.precision import format_shares, precision_shares
 
-    entry = read_entry(EngineCache().directory / file)
+    cache = EngineCache()
+    if not (cache.directory / file).is_file():
+        names = ', '.join(path.name for path in cache.files())
+        raise FileNotFoundError(
+            f'found no engine file {file} in {cache.directory}; it has {names or "none"}'
+        )
+    entry = read_entry(cache.directory / file)
     table = Table(show_header=False)
     for name, value in dataclasses.asdict(entry.key).items():
         table.add_row(name, str(value) or 'any')

@@ -167,7 +167,7 @@ def _street(folder: Path, bundle: str, engine: str, seed: int, frames: int) -> I
 def _node_parameters() -> dict[str, Any]:
     """Give what config/nav2_costmap.yaml says of the node."""
     path = share_directory() / 'config' / 'nav2_costmap.yaml'
-    values: dict[str, Any] = yaml.safe_load(path.read_text())['sg_depth']['ros__parameters']
+    values: dict[str, Any] = yaml.safe_load(path.read_text())['**/sg_depth']['ros__parameters']
     return values
 
 

@@ -22,8 +22,8 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from sg_depth_ros.bags import BagReader, BagWriter
-from sg_depth_ros.bags.messages import typestore
-from sg_depth_ros.replay.inputs import Choice, Inputs, Played, read_header
+from sg_depth_ros.replay.account import Account
+from sg_depth_ros.replay.inputs import Choice, Inputs
 from sg_depth_ros.replay.node_process import (
     NodeProcess,
     dds_environment,
@@ -33,20 +33,14 @@ from sg_depth_ros.replay.node_process import (
 from sg_depth_ros.replay.recorder import Recorder
 from sg_depth_ros.replay.result import Replayed
 from sg_depth_ros.replay.topics import (
-    DEPTH,
     DIAGNOSTICS,
     HEARD,
-    LABELS,
     LATCHED,
     OUTPUTS,
-    POINTS,
     RECORDED,
-    SCALE,
 )
 
 TRANSFORMS = '/tf_static'
-ERROR_LEVEL = 2
-DIAGNOSTIC_ARRAY = 'diagnostic_msgs/msg/DiagnosticArray'
 RATES = 1e-3, 1e6
 """Slowest and fastest; beyond, times are no numbers of nanoseconds any more."""
 READY_SECONDS = 600.0
@@ -120,9 +114,9 @@ def replay(
         rclpy.init(context=context, domain_id=dds.domain)
         stack.callback(context.shutdown)
         recorder = Recorder(writer, recorded, record_inputs)
-        player = _Player(inputs, node, context, private, result, stack, recorder)
+        player = _Player(inputs, node, context, private, result, stack, recorder, options.rate)
         try:
-            player.run(options.rate, progress)
+            player.run(progress)
         except KeyboardInterrupt:
             if not result.frames_in:
                 raise
@@ -167,16 +161,12 @@ class _Player:
         result: Replayed,
         stack: ExitStack,
         recorder: Recorder,
+        rate: float,
     ) -> None:
         self._inputs, self._process, self._result = inputs, process, result
         self._recorder = recorder
-        self._sent: dict[tuple[int, str], int] = {}
-        """When the frames were sent that have not come back."""
-        self._keys: set[tuple[int, str]] = set()
-        self._last_key: tuple[int, str] | None = None
-        self._latest: dict[str, tuple[int, str]] = {}
-        self._rate = 1.0
-        self._last_sent = self._last_recorded = 0
+        self._rate = rate
+        self._account = Account(result, recorder, rate or 1.0)
         self._node = rclpy.create_node('sg_depth_replay', context=context, namespace=private)
         stack.callback(self._node.destroy_node)
         self._executor = SingleThreadedExecutor(context=context)
@@ -189,18 +179,17 @@ class _Player:
             self._node.create_subscription(
                 OUTPUTS[topic],
                 private + topic,
-                partial(self._receive, topic),
+                partial(self._account.hear, topic),
                 QoSProfile(depth=10, durability=durability),
                 raw=True,
             )
 
-    def run(self, rate: float, progress: Progress) -> None:
+    def run(self, progress: Progress) -> None:
         """Wait for the node, play the bag, and wait for what is still under way."""
-        result, total = self._result, self._inputs.total
+        result, total, rate = self._result, self._inputs.total, self._rate
         progress(0, total, 'the node is loading')
         self._wait_until_ready()
         result.received.clear()
-        self._rate = rate or 1.0
         start = time.monotonic_ns()
         for item in self._inputs.messages() if rate else self._inputs.messages_in_turn():
             self._recorder.play(item)
@@ -208,14 +197,15 @@ class _Player:
                 continue
             if rate:
                 self._spin(lambda: False, start + int(item.due_ns / rate))
-            self._send(item)
+            self._account.send(item)
+            self._publishers[item.topic].publish(item.raw)
             if item.key is not None:
                 progress(result.frames_in, total, f'{result.frames_out} depth images')
                 if not rate:
                     self._wait_for_depth()
         self._wait_for_depth()
         # The other outputs of the last frame come right after its depth.
-        self._spin(lambda: len(set(self._latest.values())) <= 1, _in(SETTLE_SECONDS))
+        self._spin(lambda: self._account.level, _in(SETTLE_SECONDS))
         if result.frames_out < result.frames_in:
             # Diagnostics that come from now on have counted all frames.
             before = result.status
@@ -260,15 +250,11 @@ class _Player:
 
     def _wait_for_depth(self) -> None:
         """Wait for the depth of the frame sent last; one that was sent earlier is lost by then."""
-        result = self._result
-
-        def came() -> bool:
-            return self._last_key not in self._sent
-
-        if self._spin(lambda: came() or result.node_is_done, _in(LAST_FRAME_SECONDS)):
+        account, result = self._account, self._result
+        if self._spin(lambda: account.answered or result.node_is_done, _in(LAST_FRAME_SECONDS)):
             # It may be on its way while the node's diagnostics are here.
-            self._spin(came, _in(ARRIVAL_SECONDS))
-        self._sent.clear()
+            self._spin(lambda: account.answered, _in(ARRIVAL_SECONDS))
+        account.give_up()
 
     def _spin(self, done: Callable[[], bool], limit_ns: int) -> bool:
         """Take messages until ``done``, at most to a moment of the monotonic clock."""
@@ -279,62 +265,6 @@ class _Player:
             self._executor.spin_once(timeout_sec=min(left, 0.2))
             self._process.check()
         return True
-
-    def _send(self, item: Played) -> None:
-        self._last_sent, self._last_recorded = time.monotonic_ns(), item.recorded_ns
-        if item.key is not None:
-            self._keys.add(item.key)
-            self._last_key = item.key
-            self._sent[item.key] = self._last_sent
-            self._result.frames_in += 1
-        self._publishers[item.topic].publish(item.raw)
-
-    def _receive(self, topic: str, raw: bytes) -> None:
-        now = time.monotonic_ns()
-        if topic == DIAGNOSTICS:
-            self._read_diagnostics(raw)
-        # The time of the bag goes on between its messages, at the rate of the replay.
-        bag_time = self._last_recorded + int((now - self._last_sent) * self._rate)
-        if self._keys or topic in LATCHED:
-            self._recorder.hear(topic, raw, bag_time)
-        if not self._keys or topic in LATCHED:
-            return  # what comes before the first frame is not of this replay
-        result = self._result
-        result.received[topic] += 1
-        if topic == DIAGNOSTICS:
-            return
-        key = read_header(raw)
-        if topic == SCALE:
-            self._read_scale(key, raw)
-            return
-        self._latest[topic] = key
-        if key not in self._keys:
-            result.header_errors.append(f'{topic}: {key[0]} ns in {key[1]!r} is no input')
-        elif topic == POINTS:
-            result.last_cloud = raw
-        elif topic == LABELS:
-            result.labelled.add(key[0])
-        elif topic == DEPTH:
-            result.answered.add(key[0])
-            result.depth_times_ns.append(now)
-            if (sent := self._sent.pop(key, None)) is not None:
-                result.latencies_ns.append(now - sent)
-
-    def _read_scale(self, key: tuple[int, str], raw: bytes) -> None:
-        (status,) = typestore().deserialize_cdr(raw, DIAGNOSTIC_ARRAY).status
-        values = {pair.key: pair.value for pair in status.values}
-        if values['state'] in ('waiting', 'lost'):  # no depth will come
-            self._result.withheld[key[0]] = status.message.partition(': ')[2] or status.message
-            self._sent.pop(key, None)
-        elif values['state'] != 'off':
-            self._result.scales.append((key[0], float(values['factor'])))
-
-    def _read_diagnostics(self, raw: bytes) -> None:
-        """Keep what the node says about itself."""
-        for status in typestore().deserialize_cdr(raw, DIAGNOSTIC_ARRAY).status:
-            values = {pair.key: pair.value for pair in status.values}
-            level = 'ERROR' if status.level == ERROR_LEVEL else ''
-            self._result.status = {**values, 'level': level, 'message': status.message}
 
 
 def _in(seconds: float) -> int:

@@ -16,7 +16,8 @@ from sg_depth_ros.geometry.camera import PinholeCamera
 from sg_depth_ros.geometry.ground_plane import GroundPlane
 from sg_depth_ros.geometry.point_cloud import PointCloudBuilder
 from sg_depth_ros.geometry.split import split_by_plane, tolerances_by_label
-from sg_depth_ros.ros.parameters import DepthParameters, names_in
+from sg_depth_ros.ros.parameter_table import DepthParameters
+from sg_depth_ros.ros.parameters import names_in
 from sg_depth_ros.scale import fit_road
 
 

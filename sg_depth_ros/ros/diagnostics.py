@@ -10,7 +10,7 @@ from typing import get_args
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
-from sg_depth_ros.ros.parameters import DepthParameters
+from sg_depth_ros.ros.parameter_table import DepthParameters
 from sg_depth_ros.ros.pipeline import Finding
 from sg_depth_ros.ros.scale_report import scale_finding, scale_values
 from sg_depth_ros.ros.statistics import Event, Summary

@@ -14,7 +14,7 @@ from sg_depth_ros.engines import Precision, Progress, create_engine
 from sg_depth_ros.engines.shared import Create
 from sg_depth_ros.estimator import Estimator
 from sg_depth_ros.ros.pairing import Frame
-from sg_depth_ros.ros.parameters import DepthParameters
+from sg_depth_ros.ros.parameter_table import DepthParameters
 from sg_depth_ros.ros.worker import InferenceWorker
 
 EstimatorFactory = Callable[[Bundle, str, int | None, Precision | None, Progress], Estimator]

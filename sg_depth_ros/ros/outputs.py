@@ -23,7 +23,7 @@ from sg_depth_ros.ros.clouds import Clouds
 from sg_depth_ros.ros.compressed_outputs import compressed_colors, compressed_depth
 from sg_depth_ros.ros.ground_message import plane_message
 from sg_depth_ros.ros.messages import cloud_message, image_message
-from sg_depth_ros.ros.parameters import DepthParameters
+from sg_depth_ros.ros.parameter_table import DepthParameters
 from sg_depth_ros.ros.products import Points, Products
 from sg_depth_ros.ros.qos import overridable
 from sg_depth_ros.ros.scale_report import scale_message

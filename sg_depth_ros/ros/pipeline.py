@@ -24,7 +24,8 @@ from sg_depth_ros.ros.errors import sentence
 from sg_depth_ros.ros.messages import rgb_from_message
 from sg_depth_ros.ros.outputs import Outputs
 from sg_depth_ros.ros.pairing import Frame
-from sg_depth_ros.ros.parameters import DepthParameters, read_parameters, scale_settings
+from sg_depth_ros.ros.parameter_table import DepthParameters
+from sg_depth_ros.ros.parameters import read_parameters, scale_settings
 from sg_depth_ros.ros.scale_inputs import ScaleInputs
 from sg_depth_ros.ros.scale_report import scale_finding
 from sg_depth_ros.ros.statistics import FrameStatistics, FrameTimes

@@ -19,7 +19,7 @@ from sg_depth_ros.geometry.split import split_by_label
 from sg_depth_ros.images.depth import limit_range, mark_sky, to_millimetres
 from sg_depth_ros.images.visualise import colorize_labels
 from sg_depth_ros.ros.clouds import Clouds
-from sg_depth_ros.ros.parameters import DepthParameters
+from sg_depth_ros.ros.parameter_table import DepthParameters
 from sg_depth_ros.scale import ScaleEstimate
 
 Points = NDArray[np.void]

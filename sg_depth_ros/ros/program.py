@@ -40,13 +40,30 @@ def make_nodes(
     :param options: those of ``DepthNode``
     :raises rclpy.exceptions.InvalidNamespaceException: before any node is there
     :raises rclpy.exceptions.ParameterException: when a given parameter is bad
+    :raises ValueError: when cameras would be in one namespace; no node is there then
     """
     if not cameras:
         return [DepthNode(**options)]
-    for camera in cameras:
-        validate_namespace(f'/{camera.removeprefix("/")}')
+    namespaces = [f'/{camera.removeprefix("/")}' for camera in cameras]
+    for namespace in namespaces:
+        validate_namespace(namespace)
+        if namespaces.count(namespace) > 1:
+            raise ValueError(
+                f'--cameras names {namespace} twice; give each camera a namespace of its own'
+            )
     estimator = estimators_in(SharedEngine(create).open)
-    return [DepthNode(create=estimator, namespace=camera, **options) for camera in cameras]
+    nodes: list[DepthNode] = []
+    for namespace in namespaces:
+        nodes.append(DepthNode(create=estimator, namespace=namespace, **options))
+        found = nodes[-1].get_namespace()
+        if found != namespace:  # then all cameras would be there, as nodes of one name
+            for node in nodes:
+                node.destroy_node()
+            raise ValueError(
+                f'the remapping __ns:={found} would put all cameras into one namespace; leave it '
+                f'out and name them whole, as in --cameras {found.rstrip("/")}{namespace}'
+            )
+    return nodes
 
 
 def run(args: list[str], signals: Signals) -> tuple[int, bool]:
@@ -71,7 +88,7 @@ def run(args: list[str], signals: Signals) -> tuple[int, bool]:
     except ExternalShutdownException:
         pass
     # What is wrong with ROS arguments, rclpy's C++ part says by RuntimeError.
-    except (*_OF_ARGUMENTS, NotInitializedException, RuntimeError) as error:
+    except (*_OF_ARGUMENTS, NotInitializedException, RuntimeError, ValueError) as error:
         # Under a signal the context goes down, and whatever is being made in it fails.
         if not signals.heard:
             if nodes:

@@ -55,6 +55,11 @@ def test_build_list_info_and_clear(formula_bundle: Bundle, cache: EngineCache) -
     shown = run('info', files[0]).stdout
     assert formula_bundle.digest in shown and 'not done' in shown
     assert 'multiply-adds: none (' in built.stdout
+    refused = run('info', formula_bundle.manifest.name).exception
+    assert str(refused) == (
+        f'found no engine file {formula_bundle.manifest.name} in {cache.directory}; it has '
+        f'{files[0]}, {files[1]}'
+    )
 
     good = cache.list()[0].entry
     assert good is not None

@@ -180,6 +180,8 @@ def refusal(run, caplog, name='sg_depth.launch.py', **arguments):
     [
         ({'cameras': '[a, b]', 'image': '/rect'}, 'image must be relative .* found /rect'),
         ({'cameras': '[a, b]', 'camera_info': '/i'}, 'camera_info must be relative .* found /i'),
+        ({'cameras': '[a, b, a]'}, 'cameras names /a more than once'),
+        ({'cameras': '[a, /robot/a]', 'namespace': 'robot'}, 'cameras names /robot/a more than'),
         ({'params_file': '/no/such.yaml'}, 'no file /no/such.yaml, which params_file names'),
         ({'engine': 'steam'}, '"steam" is not valid. Valid options are: .*openvino'),
         ({'log_level': 'loud'}, '"loud" is not valid'),

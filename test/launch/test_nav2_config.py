@@ -15,7 +15,8 @@ import yaml
 from sg_depth_ros.bundle.labels import CITYSCAPES
 
 ROOT = Path(__file__).parents[2]
-CONFIG = yaml.safe_load((ROOT / 'config' / 'nav2_costmap.yaml').read_text())
+FILE = ROOT / 'config' / 'nav2_costmap.yaml'
+CONFIG = yaml.safe_load(FILE.read_text())
 COSTMAP = CONFIG['local_costmap']['local_costmap']['ros__parameters']
 STRINGS = 'list of str'
 
@@ -176,7 +177,7 @@ def test_topics_and_parameters_are_those_of_the_node():
     from sensor_msgs.msg import Image, PointCloud2
 
     from sg_depth_ros.ros.outputs import ALL_TOPICS
-    from sg_depth_ros.ros.parameters import FIELDS
+    from sg_depth_ros.ros.parameter_table import FIELDS
     from sg_depth_ros.ros.semantic_outputs import LABEL_INFO
 
     layer, source = COSTMAP['obstacle_layer'], COSTMAP['semantic_layer']['camera']
@@ -185,8 +186,28 @@ def test_topics_and_parameters_are_those_of_the_node():
         assert ALL_TOPICS[topic.strip('/')] is PointCloud2
     assert ALL_TOPICS[source['segmentation_topic'].strip('/')] is Image
     assert source['labels_topic'] == f'/{LABEL_INFO}'
-    for name, value in CONFIG['sg_depth']['ros__parameters'].items():
+    for name, value in CONFIG['**/sg_depth']['ros__parameters'].items():
         assert type(value) is type(FIELDS[name].default), name
+
+
+@pytest.mark.parametrize('namespace', ['/', '/robot', '/fleet/robot/front'])
+def test_the_parameters_of_the_node_hold_in_every_namespace(namespace):
+    rclpy = pytest.importorskip('rclpy', reason='ROS 2 is not installed')
+    from rclpy.context import Context
+
+    context = Context()
+    rclpy.init(args=['test', '--ros-args', '--params-file', str(FILE)], context=context)
+    node = rclpy.create_node(
+        'sg_depth',
+        context=context,
+        namespace=namespace,
+        automatically_declare_parameters_from_overrides=True,
+    )
+    expected = CONFIG['**/sg_depth']['ros__parameters']
+    found = {name: node.get_parameter_or(name).value for name in expected}
+    node.destroy_node()
+    context.shutdown()
+    assert found == expected
 
 
 def test_the_costmap_is_measured_by_what_the_file_says():

@@ -12,7 +12,7 @@ from rig import make_image, make_info
 
 from sg_depth_ros.ros.diagnostics import Health, diagnose, diagnostic_status
 from sg_depth_ros.ros.outputs import DEPTH
-from sg_depth_ros.ros.parameters import DepthParameters
+from sg_depth_ros.ros.parameter_table import DepthParameters
 from sg_depth_ros.ros.pipeline import Finding
 from sg_depth_ros.ros.statistics import WINDOW, FrameStatistics, FrameTimes
 from sg_depth_ros.scale import ScaleEstimate

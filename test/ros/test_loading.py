@@ -14,7 +14,7 @@ from rig import TIMEOUT, FakeEstimator, fake_bundle, make_image, make_info
 
 from sg_depth_ros.ros.loading import Networks
 from sg_depth_ros.ros.outputs import DEPTH
-from sg_depth_ros.ros.parameters import DepthParameters
+from sg_depth_ros.ros.parameter_table import DepthParameters
 
 LONG = 3600.0
 

@@ -11,7 +11,8 @@ import yaml
 from rclpy.exceptions import ParameterException
 from rclpy.parameter import Parameter
 
-from sg_depth_ros.ros.parameters import FIELDS, DepthParameters, read_parameters
+from sg_depth_ros.ros.parameter_table import FIELDS, DepthParameters
+from sg_depth_ros.ros.parameters import read_parameters
 
 NODE_YAML = Path(__file__).parents[2] / 'config' / 'node.yaml'
 

@@ -238,6 +238,11 @@ def test_another_dds_reads_the_depth_of_large_best_effort_images(processes, form
     ('arguments', 'reason'),
     [
         (['--cameras', 'a b'], 'namespace must not contain characters'),
+        (['--cameras', 'front,left,/front'], '--cameras names /front twice'),
+        (
+            ['--cameras', 'front,left', '--ros-args', '-r', '__ns:=/robot'],
+            '__ns:=/robot would put all cameras into one .* --cameras /robot/front$',
+        ),
         (['--ros-args', '--params-file', '/no/such.yaml'], 'params file: .*/no/such.yaml'),
         (
             ['--ros-args', '-p', 'qos_overrides./diagnostics.publisher.reliability:=steam'],

@@ -150,10 +150,13 @@ class EngineCache:
                     _unwritable(path, error)
             return entry
 
+    def files(self) -> list[Path]:
+        """Give the files of all engines, unread."""
+        return sorted(self.directory.glob(f'[!.]*{SUFFIX}'))
+
     def list(self) -> list[Listed]:
         """Look at every engine, read as a whole."""
-        files = sorted(self.directory.glob(f'[!.]*{SUFFIX}'))
-        return [_look(file) for file in files]
+        return [_look(file) for file in self.files()]
 
     def remove(self, listed: Listed) -> bool:
         """Remove an engine unless a process is working on it; tell whether it is gone."""
