@@ -20,6 +20,7 @@ from launch_ros.utilities import make_namespace_absolute, prefix_namespace
 from sg_depth_ros.bundle.share import share_directory
 from sg_depth_ros.engines import AUTO, ENGINES
 from sg_depth_ros.ros.fast_dds import profile_environment
+from sg_depth_ros.ros.parameter_file import is_meant, sections
 
 CONFIG = share_directory() / 'config'
 COMPRESSED = '/compressed'
@@ -99,6 +100,7 @@ def _start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
             f'cameras names {", ".join(twice)} more than once; give each camera a namespace of '
             'its own'
         )
+    _check_sections(value['params_file'], names or _absolute(context, value['namespace'], ['']))
     # Both ends need it, and nothing else that an including launch file starts.
     environment = profile_environment(context.environment)
     node = Node(
@@ -125,6 +127,18 @@ def _start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         rviz = str(_rviz_config(value['params_file']))
         started += _rviz(rviz, value['camera_frame'], namespace, time, environment)
     return started
+
+
+def _check_sections(params_file: str, namespaces: list[str]) -> None:
+    """Refuse a file that has nothing to say to a node, which would start with its defaults."""
+    found = sections(params_file)
+    for namespace in namespaces:
+        node = f'{namespace.rstrip("/")}/sg_depth'
+        if not any(is_meant(section, node) for section in found):
+            raise RuntimeError(
+                f'{params_file} has sections for {", ".join(found) or "no node"}, and none for '
+                f'{node}; name the section {node} or /** there, or leave params_file out'
+            )
 
 
 def _require(asked: str, *packages: str) -> None:

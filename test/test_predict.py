@@ -309,6 +309,7 @@ def test_an_interrupted_video_is_whole_as_far_as_it_goes(tmp_path: Path) -> None
 def test_signals_end_the_program_with_what_is_done(
     tmp_path: Path, formula_bundle: Bundle, number: int
 ) -> None:
+    pytest.importorskip('typer')
     folder, out = tmp_path / 'in', tmp_path / 'out'
     folder.mkdir()
     for i in range(400):
@@ -339,6 +340,7 @@ def test_signals_end_the_program_with_what_is_done(
 
 def test_names_that_are_no_text_do_no_harm(tmp_path: Path, formula_bundle: Bundle) -> None:
     """Names are bytes, as archives of other systems leave them; this terminal knows ASCII."""
+    pytest.importorskip('typer')
     folder, out = tmp_path / 'in', tmp_path / '\xf6'
     folder.mkdir()
     name = os.fsdecode(b'a\xff')

@@ -86,7 +86,7 @@ def run_without_node(
     with BagReader(bag) as reader:
         scale = manifest.depth.scale
         write_pictures(estimate(reader), frames, out, estimator.bundle, scale, FPS, progress)
-    write_depth(out / 'cloud', last[0], 'ply')
+    write_depth(out / 'cloud.ply', last[0], 'ply')
     summary = {
         'bag': str(bag),
         'bundle': manifest.name,

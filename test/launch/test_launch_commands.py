@@ -192,6 +192,25 @@ def test_bad_arguments_start_nothing(run, caplog, arguments, words):
     assert re.search(words, refusal(run, caplog, **arguments))
 
 
+@pytest.mark.parametrize(
+    ('section', 'arguments', 'node'),
+    [
+        ('sg_depth', {'namespace': 'robot'}, '/robot/sg_depth'),
+        ('front/sg_depth', {'cameras': '[front, left]', 'image': 'rect'}, '/left/sg_depth'),
+        ('other_node', {}, '/sg_depth'),
+    ],
+)
+def test_a_file_without_a_section_for_the_node_starts_nothing(
+    run, caplog, tmp_path, section, arguments, node
+):
+    file = tmp_path / 'robot.yaml'
+    file.write_text(yaml.safe_dump({section: {'ros__parameters': {'scale.mode': 'fixed'}}}))
+    said = refusal(run, caplog, params_file=file, **arguments)
+    assert f'has sections for /{section}, and none for {node}; name the section' in said
+    file.write_text(yaml.safe_dump({'/**/sg_depth': {'ros__parameters': {'threads': 1}}}))
+    assert run('sg_depth.launch.py', params_file=file, **arguments)
+
+
 def test_rviz_that_is_missing_starts_nothing(run, caplog, installation):
     installation.add('tf2_ros', 'static_transform_publisher')
     said = refusal(run, caplog, rviz='true')
