@@ -20,12 +20,12 @@ from typing import Any
 
 import cv2
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from sg_depth_ros.bags import BagReader, point_cloud_array
 from sg_depth_ros.bundle.labels import ids_with
 from sg_depth_ros.bundle.share import share_directory
+from sg_depth_ros.documents import read_yaml
 from sg_depth_ros.evaluation.costmap import (
     Cells,
     Corridor,
@@ -167,7 +167,7 @@ def _street(folder: Path, bundle: str, engine: str, seed: int, frames: int) -> I
 def _node_parameters() -> dict[str, Any]:
     """Give what config/nav2_costmap.yaml says of the node."""
     path = share_directory() / 'config' / 'nav2_costmap.yaml'
-    values: dict[str, Any] = yaml.safe_load(path.read_text())['**/sg_depth']['ros__parameters']
+    values: dict[str, Any] = read_yaml(path)['**/sg_depth']['ros__parameters']
     return values
 
 

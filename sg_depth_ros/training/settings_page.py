@@ -9,14 +9,13 @@ import inspect
 import re
 import textwrap
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from sg_depth_ros.bundle.share import share_directory
+from sg_depth_ros.documents import read_yaml
 from sg_depth_ros.training.depth_settings import DepthSettings
 from sg_depth_ros.training.distil import DistilSettings
 from sg_depth_ros.training.segmentation_settings import SegmentationSettings
@@ -154,7 +153,7 @@ def _one_line(text: str) -> str:
 
 def _paper(name: str) -> dict[str, Any]:
     """Give what a configuration sets, by dotted key; nothing that is a path."""
-    text = Path(share_directory() / 'config' / 'train' / f'{name}.yaml').read_text()
+    values = read_yaml(share_directory() / 'config' / 'train' / f'{name}.yaml')
     flat: dict[str, Any] = {}
 
     def walk(value: Any, key: str) -> None:
@@ -164,7 +163,6 @@ def _paper(name: str) -> dict[str, Any]:
         elif not (isinstance(value, str) and '$' in value):
             flat[key] = tuple(value) if isinstance(value, list) else value
 
-    values = yaml.safe_load(text)
     for key in ('sources', 'train', 'validation', 'provenance'):
         values.pop(key, None)
     walk(values, '')
